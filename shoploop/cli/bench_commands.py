@@ -17,6 +17,7 @@ Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Once for each t
 @app.command("next-basket")
 def bench_next_basket(
     dataset: Annotated[str, typer.Option(help="A known dataset, or tafeng.")] = "completejourney",
+    offers: Annotated[bool, typer.Option("--offers", help="With what was on offer, where that is known.")] = False,
     seed: Seeds = None,
     json_: JsonOption = None,
 ) -> None:
@@ -26,7 +27,7 @@ def bench_next_basket(
     from shoploop.bench.prediction.rivals.contest import refuse_weak
     from shoploop.cli.bench import measure
 
-    refuse_weak(measure(lambda say: contest(basket_problem(dataset), seeds=seed or [0], say=say), json_))
+    refuse_weak(measure(lambda say: contest(basket_problem(dataset, offers=offers), seeds=seed or [0], say=say), json_))
 
 
 @app.command("next-item")

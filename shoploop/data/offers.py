@@ -17,7 +17,7 @@ TOLD = 0.05
 
 
 def complete_offers(loaded: Loaded, table: pl.DataFrame, tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """The offers that can be read, once each, by their first day.
+    """The offers that can be read, by their first day.
 
     Args:
         loaded: On which rules are noted.
@@ -51,22 +51,20 @@ def complete_offers(loaded: Loaded, table: pl.DataFrame, tables: dict[str, pl.Da
         raise TableEmpty(
             "offers: no row has an item, a first and a last day. Check the file and spec.data.tables.offers."
         )
-    once = kept.unique(maintain_order=True)
-    loaded.note("offers_repeated", "offers", kept.height - once.height, "dropped", "The same row again.")
     for key, lost in (("item", "of them nothing can be learned"), ("shop", "nobody was seen to go there")):
         known = tables[f"{key}s"].select(key)
-        unknown = once.drop_nulls(key).join(known, on=key, how="anti")
-        examples = ", ".join(map(repr, unknown[key].unique(maintain_order=True).head(3)))
+        ids = kept.select(key).drop_nulls().unique().join(known, on=key, how="anti")[key].sort()
+        rows = int(kept[key].is_in(ids.implode()).sum()) if len(ids) else 0
         loaded.note(
-            f"offers_of_unknown_{key}s", "offers", unknown.height, "warned",
-            f"Neither the interactions nor the table of {key}s knows their {key}, {unknown[key].n_unique():,} different, "
-            f"e.g. {examples}: {lost}.", tell=unknown.height > TOLD * once.height,
+            f"offers_of_unknown_{key}s", "offers", rows, "warned",
+            f"Neither the interactions nor the table of {key}s knows their {key}, {len(ids):,} different, e.g. "
+            f"{', '.join(map(repr, ids.head(3)))}: {lost}.", tell=rows > TOLD * kept.height,
         )  # fmt: skip
     days = tables["interactions"]["time"].dt.date()
-    during = once.filter((pl.col("from") <= days.max()) & (pl.col("until") >= days.min()))
-    if during.is_empty():
+    first, last = days.min(), days.max()
+    if not kept.select(((pl.col("from") <= last) & (pl.col("until") >= first)).any()).item():
         loaded.note(
-            "offers_outside_interactions", "offers", once.height, "warned",
+            "offers_outside_interactions", "offers", kept.height, "warned",
             "Nothing was on offer on the days of the interactions, so that nothing can be learned of offers.", tell=True,
         )  # fmt: skip
-    return once.sort("from", "item", "shop", "kind", "until")
+    return kept.sort("from", "item", maintain_order=True)

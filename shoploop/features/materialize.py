@@ -29,7 +29,7 @@ from shoploop.features.history import midnight
 from shoploop.features.item import item_stats_pieces
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of
 from shoploop.features.offers import FILE as OFFERS
-from shoploop.features.offers import kinds, write_offers
+from shoploop.features.offers import offered, write_offers
 from shoploop.features.packing import pack
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_stats
@@ -77,9 +77,8 @@ def materialize_features(
     split, vocabulary = chosen.split, chosen.vocabulary
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     found = habits(log, before=split.evaluation_first)
-    contract = resolve(
-        interactions=interactions, items=items, users=users, habits=tells(found), **_offered(data / OFFERS, split)
-    )
+    on_offer = offered(data / OFFERS, first=split.training_first, before=split.evaluation_first)
+    contract = resolve(interactions=interactions, items=items, users=users, habits=tells(found), **on_offer)
     others = [_other_days(data / SHOWN_FILE)]
     if "Search" in training_spec.surfaces:
         others.append(_other_days(data / SEARCHES))
@@ -153,15 +152,6 @@ def request_days(days: npt.NDArray[np.integer[Any]], split: TimeSplit) -> list[i
     """Of these days each on which samples or the predictor ask for statistics: days without a visit have no request."""
     days = np.unique(days)
     return [int(day) for day in days[(days >= split.training_first) & (days <= split.last)]] + [split.serving]
-
-
-def _offered(file: Path, split: TimeSplit) -> dict[str, Any]:
-    """What a contract has to know of offers: only of those that can be learned from."""
-    if not file.exists():
-        return {}
-    offers = pl.read_parquet(file, columns=["from", "until", "shop", "kind"])
-    found = kinds(offers, first=split.training_first, before=split.evaluation_first)
-    return {"offer_kinds": found, "offers_name_shops": offers["shop"].null_count() < offers.height}
 
 
 def _other_days(file: Path) -> npt.NDArray[np.integer[Any]]:

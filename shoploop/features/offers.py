@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,20 @@ def kinds(offers: pl.DataFrame, *, first: int, before: int) -> tuple[str, ...]:
     if len(found) > NAMED_KINDS + 1:
         return (*named[:NAMED_KINDS], OTHERS)
     return (*named, OTHERS) if OTHERS in found else tuple(named)
+
+
+def offered(file: Path, *, first: int, before: int) -> dict[str, Any]:
+    """What :func:`shoploop.features.contract.resolve` has to know of a table of offers; nothing where there is none.
+
+    Args:
+        file: :data:`FILE` of a folder of ``load_data``.
+        first, before: As of :func:`kinds`.
+    """
+    if not file.exists():
+        return {}
+    offers = pl.read_parquet(file, columns=["from", "until", "shop", "kind"])
+    named = offers["shop"].null_count() < offers.height
+    return {"offer_kinds": kinds(offers, first=first, before=before), "offers_name_shops": named}
 
 
 def write_offers(data: Path, out: Path, vocabulary: Vocabulary) -> int:

@@ -24,7 +24,7 @@ from shoploop.data.splits import TimeSplit
 from shoploop.errors import ContractMismatch, UserError
 from shoploop.features.catalog import Catalog, CatalogConfig, renewed
 from shoploop.features.catalogs import Catalogs, following
-from shoploop.features.contract import PAIR_FEATURES, Contract
+from shoploop.features.contract import OF_OFFERS, PAIR_FEATURES, Contract
 from shoploop.features.habits import PARTITIONS
 from shoploop.features.log import PurchaseLog, Vocabulary
 from shoploop.ranking.known import iso
@@ -179,8 +179,10 @@ def keep_contract(version: Version, features: Path) -> None:
 
 
 def _columns(contract: Contract) -> set[str]:
-    """What a contract needs of the tables; features of kinds of day can always be made."""
-    pairs = set(contract.pair_features) - {f.name for f in PAIR_FEATURES if f.needs in PARTITIONS}
+    """What a contract needs of the tables; features of kinds of day can always be made, and those of a kind of offers where
+    there are any: of one that is no more there is nothing on offer."""
+    pairs = set(contract.pair_features) - {f.name for f in PAIR_FEATURES if f.needs in PARTITIONS} - OF_OFFERS
+    pairs |= {"what is on offer"} if contract.offer_kinds else set()
     attributes = {f"the attribute {attribute.name}" for attribute in contract.user_attributes}
     return {*contract.user_stats, *contract.item_stats, *contract.shop_stats, *pairs, *attributes}
 

@@ -1,11 +1,11 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
 
 from shoploop.api.v1alpha1 import DataSpec
-from shoploop.data import load_data, source_digest
+from shoploop.data import completejourney, load_data, source_digest
 from shoploop.data.product_names import package_size, spell_out
 
 
@@ -28,6 +28,7 @@ def rules(report):
 
 def test_no_purchase_is_lost(report):
     rows = {name: table["rows"] for name, table in report["tables"].items()}
+    assert rows.pop("offers") == 12_007_402
     assert rows == {"interactions": 1_469_307, "items": 92_331 + 17, "users": 2_469, "shops": 457}
 
 
@@ -45,6 +46,25 @@ def test_gasoline_is_the_only_quantity_that_was_changed(folder):
     quantity = pl.read_parquet(folder / "interactions.parquet", columns=["quantity"])["quantity"]
     assert quantity.max() == 144  # ears of corn
     assert (quantity == 0).sum() == 8_869
+
+
+def test_offers_are_whole_weeks_of_what_was_sold_in_the_mailer_or_on_display(folder, rules):
+    offers = pl.scan_parquet(folder / "offers.parquet")
+    edges = offers.select(
+        first=pl.col("from").min(), last=pl.col("until").max(), begins=pl.col("from").dt.weekday().unique().implode(),
+        ends=pl.col("until").dt.weekday().unique().implode(), shops=pl.col("shop").n_unique(),
+        kinds=pl.col("kind").unique().sort().implode(),
+    ).collect().row(0)  # fmt: skip
+    assert edges == (date(2016, 12, 26), date(2017, 12, 31), [1], [7], 112, ["display", "mailer"])
+    assert rules["offers", "offers_of_unsold_items"]["rows"] == 4_216_259
+
+
+def test_a_package_without_promotions_is_read_without_offers(tmp_path, monkeypatch):
+    for name in ("transactions", "products", "demographics"):
+        (tmp_path / f"{name}.parquet").symlink_to(completejourney.folder() / f"{name}.parquet")
+    monkeypatch.setattr(completejourney, "folder", lambda: tmp_path)
+    assert completejourney.load().offers is None
+    assert [file.stem for file in completejourney.files()] == ["transactions", "products", "demographics"]
 
 
 def test_purchases_are_sorted_by_time_user_and_item(folder):

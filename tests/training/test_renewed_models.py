@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,7 +13,8 @@ from shop.later import LATER, events, made
 from shop.searches import typed
 
 from shoploop.errors import ContractMismatch
-from shoploop.training.renewal import DataOlder, NothingToRenew, renew_model
+from shoploop.features.contract import Contract
+from shoploop.training.renewal import DataOlder, NothingToRenew, keep_contract, renew_model
 from shoploop.versions.artifact import load_version
 from shoploop.versions.trained import TrainedModel
 
@@ -130,6 +133,18 @@ def test_tables_that_say_less_than_the_weights_have_learned_from_are_refused_by_
     with pytest.raises(ContractMismatch, match=r"price.*which these tables do not say any more"):
         renewed(poorer, trained_shop)
     assert not (poorer / "model").exists()
+
+
+def test_a_kind_of_offers_that_is_gone_is_in_no_offer_but_without_offers_a_version_of_them_is_refused(tmp_path):
+    both = Contract(pair_features=("own_days", "item_offer", "item_offer_2"), offer_kinds=("mailer", "display"))
+    version, file = SimpleNamespace(id="v1", contract=both.to_json()), tmp_path / "contract.json"
+    for at_hand in (replace(both, pair_features=("own_days", "item_offer"), offer_kinds=("display",)), both):
+        file.write_text(json.dumps(at_hand.to_json()))
+        keep_contract(version, tmp_path)
+        assert Contract.from_json(json.loads(file.read_text())) == both
+    file.write_text(json.dumps(both.without_offers().to_json()))
+    with pytest.raises(ContractMismatch, match="has learned from what is on offer, which these tables do not say"):
+        keep_contract(version, tmp_path)
 
 
 def test_a_version_that_searches_finds_new_names_and_remembers_new_queries(searching_shop, tmp_path):

@@ -62,6 +62,7 @@ class Samples:
             catalogs=catalogs,
             items=statistics.on,
             shops=shops.rows_on,
+            offers=self.problem.offers,
         )
 
     def labels(self) -> SampleSet:
@@ -73,7 +74,8 @@ class Samples:
 
     def _make(self, requests: Sequence[Request], sources: Sources, negatives: int | None) -> SampleSet:
         users = [self.problem.log.users[r.user] for r in requests]
-        rows = user_rows(user_stats(self.problem.past), users, [r.day for r in requests])
+        stats = user_stats(self.problem.past, visited_shops="visited_shops" in self.problem.contract.user_stats)
+        rows = user_rows(stats, users, [r.day for r in requests])
         parts = assemble(
             requests,
             rows,

@@ -23,13 +23,13 @@ def problem_of(dataset: str) -> Problem:
     return click_problem(dataset) if dataset in CLICKS else basket_problem(dataset)
 
 
-def basket_problem(dataset: str) -> Problem:
-    """The next basket; raises as :func:`problem_of`."""
+def basket_problem(dataset: str, *, offers: bool = False) -> Problem:
+    """The next basket, on request with what was on offer; raises as :func:`problem_of`."""
     if dataset == "tafeng":
         return tafeng.of_folder(folder_of(dataset))
     if dataset not in BASKETS:
         raise _unknown(dataset, BASKETS)
-    return next_basket.of_dataset(dataset)
+    return next_basket.of_dataset(dataset, offers=offers)
 
 
 def item_problem(dataset: str) -> Problem:

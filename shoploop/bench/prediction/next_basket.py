@@ -19,9 +19,11 @@ import polars as pl
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.bench.prediction.problem import Problem
 from shoploop.errors import TooFewEvents
-from shoploop.features.contract import resolve
+from shoploop.features.contract import Contract, resolve
 from shoploop.features.history import bought_on
 from shoploop.features.log import PurchaseLog, Vocabulary, purchases
+from shoploop.features.offers import FILE as OFFERS
+from shoploop.features.offers import Offers, offered, write_offers
 from shoploop.samples.sample_set import Request
 
 MIN_DAYS, MIN_PURCHASES, MIN_HISTORY_DAYS = 3, 17, 3
@@ -100,16 +102,24 @@ def split_visits(interactions: pl.DataFrame) -> Split:
     )
 
 
-def of_dataset(dataset: str) -> Problem:
+def of_dataset(dataset: str, *, offers: bool = False) -> Problem:
     """The problem of a known dataset.
+
+    Args:
+        dataset: Its name.
+        offers: Whether its offers are known, too: nobody else's numbers are with them.
 
     Raises:
         ProtocolViolated: the counts are not the protocol's.
         TooFewEvents: no household is left.
     """
-    interactions, items, users = tables_of(dataset)
-    contract = resolve(interactions=interactions, items=items, users=users)
-    split = split_visits(interactions)
+    with tempfile.TemporaryDirectory() as folder:
+        interactions, items, users = _load(dataset, Path(folder))
+        split = split_visits(interactions)
+        span = {"first": split.log.first_day, "before": split.log.last_day + 1}
+        on_offer = offered(Path(folder) / OFFERS, **span) if offers else {}
+        contract = resolve(interactions=interactions, items=items, users=users, **on_offer)
+        known = _offers(Path(folder), split.log.vocabulary, contract)
     bought = [len(bought_on(split.log, request.user, day=request.day)) for request in split.targets]
     return Problem(
         dataset=dataset,
@@ -119,6 +129,7 @@ def of_dataset(dataset: str) -> Problem:
         targets=split.targets,
         labels=split.labels,
         contract=contract,
+        offers=known,
         items=items,
         counts={
             "users": len(split.targets),
@@ -131,10 +142,23 @@ def of_dataset(dataset: str) -> Problem:
 
 def tables_of(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Interactions, items and users of a known dataset, as a run loads them."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _load(dataset, Path(folder))
+
+
+def _load(dataset: str, out: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     from shoploop.data.step import load_data
 
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        load_data(out=out, data_spec=DataSpec(dataset=dataset))
-        interactions = pl.read_parquet(out / "interactions.parquet")
-        return interactions, pl.read_parquet(out / "items.parquet"), pl.read_parquet(out / "users.parquet")
+    load_data(out=out, data_spec=DataSpec(dataset=dataset))
+    interactions = pl.read_parquet(out / "interactions.parquet")
+    return interactions, pl.read_parquet(out / "items.parquet"), pl.read_parquet(out / "users.parquet")
+
+
+def _offers(data: Path, vocabulary: Vocabulary, contract: Contract) -> Offers | None:
+    if not contract.offer_kinds:
+        return None
+    features = data / "features"
+    features.mkdir()
+    write_offers(data, features, vocabulary)
+    vocabulary.frame().write_parquet(features / "vocabulary.parquet")
+    return Offers.of_features(features, contract)

@@ -12,6 +12,7 @@ import polars as pl
 from shoploop.errors import NotFound, ShoploopError
 from shoploop.features.contract import Contract
 from shoploop.features.log import PurchaseLog, Vocabulary
+from shoploop.features.offers import Offers
 from shoploop.samples.sample_set import Request
 
 Say = Callable[[str], None]
@@ -54,6 +55,9 @@ class Problem:
 
     counts: Mapping[str, float]
     """What the protocol found, to be held against what it states."""
+
+    offers: Offers | None = None
+    """What was on offer, where the contract knows of offers."""
 
     new_only: bool = False
     """What the user has bought is no answer: it is masked for every method alike."""

@@ -268,13 +268,15 @@ def visits_of(made: Samples, asked: Sequence[Request]) -> Iterator[Visit]:
     """The requests with what is known when they are made."""
     log, sources = made.problem.log, made.sources
     names, days = [log.users[request.user] for request in asked], [request.day for request in asked]
-    rows = user_rows(user_stats(made.problem.past), names, days)
+    visited = "visited_shops" in made.problem.contract.user_stats
+    rows = user_rows(user_stats(made.problem.past, visited_shops=visited), names, days)
     shops: Mapping[str, ShopRow] = {}
     day = None
     for request, row in zip(asked, rows, strict=True):
         if request.day != day:
             day = request.day
             items, catalog, shops = sources.items(day), sources.catalogs(day), sources.shops(day)
+            on_offer = sources.on_offer(shops)(day)
         yield Visit(
             contract=made.problem.contract,
             user=row,
@@ -283,6 +285,7 @@ def visits_of(made: Samples, asked: Sequence[Request]) -> Iterator[Visit]:
             history=history_of(log, request.user, before=request.day),
             items=items,
             catalog=catalog,
+            offers=on_offer,
         )
 
 
