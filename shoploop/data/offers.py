@@ -37,10 +37,10 @@ def complete_offers(loaded: Loaded, table: pl.DataFrame, tables: dict[str, pl.Da
     )  # fmt: skip
     backwards = kept.filter(pl.col("until") < pl.col("from"))
     if backwards.height > MOST_BACKWARDS * kept.height:
-        first = backwards.row(0, named=True)
+        one = backwards.row(0, named=True)
         raise SchemaMismatch(
             f"offers: {backwards.height:,} of {kept.height:,} rows end before they begin, e.g. that of item "
-            f"{first['item']!r} from {first['from']} until {first['until']}. See whether "
+            f"{one['item']!r} from {one['from']} until {one['until']}. See whether "
             "spec.data.tables.offers.columns takes one for the other, or timeFormat the day for the month."
         )
     kept = kept.filter(pl.col("until") >= pl.col("from"))
@@ -60,9 +60,10 @@ def complete_offers(loaded: Loaded, table: pl.DataFrame, tables: dict[str, pl.Da
             f"Neither the interactions nor the table of {key}s knows their {key}, {len(ids):,} different, e.g. "
             f"{', '.join(map(repr, ids.head(3)))}: {lost}.", tell=rows > TOLD * kept.height,
         )  # fmt: skip
-    days = tables["interactions"]["time"].dt.date()
-    first, last = days.min(), days.max()
-    if not kept.select(((pl.col("from") <= last) & (pl.col("until") >= first)).any()).item():
+    days = tables["interactions"].select(first=pl.col("time").dt.date().min(), last=pl.col("time").dt.date().max())
+    first, last = days.row(0)
+    during = (pl.col("from") <= last) & (pl.col("until") >= first)
+    if not kept.select(during.any()).item():
         loaded.note(
             "offers_outside_interactions", "offers", kept.height, "warned",
             "Nothing was on offer on the days of the interactions, so that nothing can be learned of offers.", tell=True,
