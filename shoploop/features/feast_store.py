@@ -127,7 +127,7 @@ def rows_reader(
     store: Any, folder: Path
 ) -> Callable[[str, Sequence[str], str, Sequence[str]], dict[str, list[Any]]] | None:
     """Reads many entities' rows of one view from an online store that is a file: what ``get_online_features`` answers, in a
-    fifth of the time. None as for :func:`row_reader`.
+    third of the time. None as for :func:`row_reader`.
 
     Returns:
         Of a view, the names of its features, the name of its entity and ids of that: the features by name, each in the order
