@@ -254,9 +254,11 @@ def _state(store: Path, version: str) -> State:
 
 def _learn(packaged: str, store: str, log: str, until: int | None) -> None:
     from shoploop.compute.cores import use_one_thread
+    from shoploop.compute.garbage import collecting_nothing
 
     use_one_thread()
-    ranker = Ranker.load(Path(packaged))
+    with collecting_nothing():
+        ranker = Ranker.load(Path(packaged))
     with SqliteLog(Path(log)) as opened:
         loop = OnlineLoop(
             ranker=ranker, log=opened, chain=_chain(Path(store), ranker.version), guard=NO_GUARD, limits=NO_LIMITS
