@@ -10,6 +10,7 @@ import bentoml
 from bentoml._internal.server.http import instruments
 
 from shoploop.compute.cores import use_one_thread
+from shoploop.compute.garbage import collecting_nothing
 from shoploop.events.fresh import Done
 from shoploop.events.messages import MAX_EVENTS_BYTES, EventsRequest
 from shoploop.online.following import Followings
@@ -74,8 +75,9 @@ class Recommender:
 
     def __init__(self) -> None:
         use_one_thread()
-        self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
-        self.ranker.warm_up()
+        with collecting_nothing():
+            self.ranker = Ranker.load(Path(os.environ.get(FOLDER) or Path(__file__).parents[1] / "ranker"))
+            self.ranker.warm_up()
         self.feedback = Feedback.configured(offset=self.ranker.settings.events_offset)
         CALLERS.shop_keys = self.feedback.shop_keys if self.feedback else None
         self._prepare(self.ranker)

@@ -75,7 +75,14 @@ processes waiting. Each that needs a Kafka stands for all of them."""
 KAFKA = "the files that need a Kafka"
 TOGETHER = {
     f"tests/events/{name}.py": KAFKA
-    for name in ("test_compaction", "test_fresh_history", "test_log_faults", "test_log_laws", "test_tenants")
+    for name in (
+        "test_compaction",
+        "test_cuts",
+        "test_fresh_history",
+        "test_log_faults",
+        "test_log_laws",
+        "test_tenants",
+    )
 }
 """Files that one process carries out, as if they were one: what they share takes longer to start than to use."""
 

@@ -13,12 +13,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from shoploop.bench.kills import NAME
-from shoploop.bench.online import NO_LIMITS, drawn_purchases
+from shoploop.bench.killed_learner import NAME
+from shoploop.bench.online import drawn_purchases
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
 from shoploop.online.following import Followings
 from shoploop.online.guardrails import NO_GUARD
+from shoploop.online.limits import NO_LIMITS
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.updater import Updater, follow
 from shoploop.packaging.local_setup import packaged_ranker

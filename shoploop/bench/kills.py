@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from shoploop.bench.online import NO_LIMITS, drawn_purchases
+from shoploop.bench import killed_learner
+from shoploop.bench.killed_learner import NAME, chain_of
+from shoploop.bench.online import drawn_purchases
 from shoploop.compute.cores import one_thread
 from shoploop.errors import ShoploopError
 from shoploop.events.log import EventLog
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online import updater_process
-from shoploop.online.chain import Chain, State
+from shoploop.online.chain import State
 from shoploop.online.following import Following
 from shoploop.online.guardrails import NO_GUARD
+from shoploop.online.limits import NO_LIMITS
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.pointer import LOOKED, POINTER, Pointer
 from shoploop.packaging.local_setup import packaged_ranker
@@ -33,11 +36,8 @@ from shoploop.store import Store
 BATCH = 20
 USERS = 10_000
 LONGEST_SECONDS = 300
-PERIOD_SECONDS = 0.1
 PAUSE_SECONDS = 0.2
 """At most so long after it has done something again one is killed: a commit, or a look, takes less."""
-
-NAME = "bench"
 
 
 def run(
@@ -85,7 +85,7 @@ def run(
             followed.look()
         say("a learner that is not killed")
         whole = OnlineLoop(
-            ranker=ranker, log=log, chain=_chain(folder / "whole", ranker.version), guard=NO_GUARD, limits=NO_LIMITS
+            ranker=ranker, log=log, chain=chain_of(folder / "whole", ranker.version), guard=NO_GUARD, limits=NO_LIMITS
         )
         with one_thread():
             whole.catch_up()
@@ -166,9 +166,9 @@ class _Learner(_Killed):
     what = "learner"
 
     def __init__(self, packaged: Path, folder: Path, version: str):
-        self._chain = _chain(folder / "store", version)
+        self._chain = chain_of(folder / "store", version)
         places = (str(packaged), str(folder / "store"), str(folder / "log"))
-        super().__init__([sys.executable, "-m", __spec__.name, *places])
+        super().__init__([sys.executable, "-m", killed_learner.__name__, *places])
 
     def _mark(self) -> int:
         self._chain.refresh()
@@ -180,7 +180,7 @@ class _Updater(_Killed):
 
     def __init__(self, folder: Path, version: str):
         self.folder = folder / "brought"
-        self._chain = _chain(folder / "store", version)
+        self._chain = chain_of(folder / "store", version)
         super().__init__(
             [
                 *(sys.executable, "-m", updater_process.__name__, "--recommender", NAME, "--version", version),
@@ -242,27 +242,5 @@ def _followed(ranker: Ranker, folder: Path) -> Iterator[Following]:
         looking.join()
 
 
-def _chain(store: Path, version: str) -> Chain:
-    chain = Chain(Store(str(store)), NAME, version)
-    chain.refresh()
-    return chain
-
-
 def _state(store: Path, version: str) -> State:
-    return _chain(store, version).state()
-
-
-def _learn(packaged: str, store: str, log: str, until: int | None) -> None:
-    from shoploop.compute.cores import use_one_thread
-
-    use_one_thread()
-    ranker = Ranker.load(Path(packaged))
-    with SqliteLog(Path(log)) as opened:
-        loop = OnlineLoop(
-            ranker=ranker, log=opened, chain=_chain(Path(store), ranker.version), guard=NO_GUARD, limits=NO_LIMITS
-        )
-        loop.run(period_seconds=PERIOD_SECONDS, until=lambda: until is not None and loop.offset >= until)
-
-
-if __name__ == "__main__":
-    _learn(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else None)
+    return chain_of(store, version).state()

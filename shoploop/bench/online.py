@@ -24,7 +24,7 @@ from shoploop.online.chain import Chain
 from shoploop.online.guardrails import NO_GUARD
 from shoploop.online.intake import BATCH
 from shoploop.online.learner import ItemLearner, LearnerConfig
-from shoploop.online.limits import LimitConfig
+from shoploop.online.limits import NO_LIMITS
 from shoploop.online.loop import OnlineLoop
 from shoploop.online.optimizers import OPTIMIZERS
 from shoploop.online.process import keep_what_is_loaded
@@ -36,10 +36,6 @@ ITEMS, WIDTH = 12_000, 64
 REPETITIONS = 3
 APPENDED = 5_000
 APART = timedelta(microseconds=30)
-NO_LIMITS = LimitConfig(
-    of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None
-)  # fmt: skip
-"""What is drawn is drawn to be learned, all of it."""
 
 
 def run(

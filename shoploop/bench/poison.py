@@ -25,7 +25,7 @@ from shoploop.features.log import Float32, Int32
 from shoploop.online.chain import Chain
 from shoploop.online.guardrails import NO_GUARD, GuardConfig
 from shoploop.online.learner import LearnerConfig
-from shoploop.online.limits import LimitConfig
+from shoploop.online.limits import NO_LIMITS, LimitConfig
 from shoploop.online.loop import OnlineLoop
 from shoploop.ranking.asked import Asked
 from shoploop.store import Store
@@ -35,9 +35,6 @@ FARMERS = USERS // 100
 DAYS = 3
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 LIST = 10
-FREE_OF_LIMITS = LimitConfig(
-    of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None
-)  # fmt: skip
 FREE_OF_GUARDS = replace(NO_GUARD, finite=False)
 UNBOUND = LearnerConfig(max_change=float("inf"), max_bias_change=float("inf"))
 
@@ -249,7 +246,7 @@ def _learned(shop: Shop, entries: list[Entry], *, defended: bool) -> tuple[Float
             chain=Chain(Store(str(Path(folder) / "store")), "bench", "drawn"),
             learner=LearnerConfig() if defended else UNBOUND,
             guard=GuardConfig() if defended else FREE_OF_GUARDS,
-            limits=LimitConfig() if defended else FREE_OF_LIMITS,
+            limits=LimitConfig() if defended else NO_LIMITS,
         )
         with one_thread(), np.errstate(all="ignore"):
             while loop.step():

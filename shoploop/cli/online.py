@@ -40,6 +40,7 @@ def learn(
         LogGap: the log was trimmed behind what was learned.
     """
     from shoploop.compute.cores import use_one_thread
+    from shoploop.compute.garbage import collecting_nothing
     from shoploop.events.awaited import AwaitedLog
     from shoploop.events.opening import open_log
     from shoploop.online.guardrails import GuardConfig
@@ -53,7 +54,8 @@ def learn(
     last = last_spec(store, name)
     asked = last.online if last else OnlineSpec()
     use_one_thread()
-    ranker = Ranker.load(packaged_ranker(store, name, version))
+    with collecting_nothing():
+        ranker = Ranker.load(packaged_ranker(store, name, version))
     start = ranker.settings.events_offset
     width = ranker.items()[0].shape[1]
     spec, folder = asked_log(store, name, log, access), home_of_events(store) / layout.events(name)

@@ -63,7 +63,7 @@ def add_collected(loaded: Loaded, folder: Path, *, zone: str = "UTC") -> None:
 
     Args:
         loaded: Canonical tables on their way; its interactions grow.
-        folder: What :func:`shoploop.events.compaction.fetch_collected` brought.
+        folder: What :func:`shoploop.events.cuts.fetch_collected` brought.
         zone: Of the tables' times that carry none of their own.
 
     Raises:

@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 
 from shoploop.data.ids import canonical_id
 from shoploop.errors import AlreadyExists
-from shoploop.events.compaction import ATTEMPTS, check_same, cuts, erase_collected
+from shoploop.events.cuts import ATTEMPTS, check_same, cuts
+from shoploop.events.erasing_collected import erase_collected
 from shoploop.events.log import Entry, EventLog, LogFull
 from shoploop.events.messages import Forgotten, mark_of_request, to_json
 from shoploop.store import Log, Store, layout

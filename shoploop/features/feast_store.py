@@ -11,6 +11,7 @@ moved.
 import contextlib
 import importlib.util
 import io
+import os
 import shutil
 import sqlite3
 import sys
@@ -115,6 +116,22 @@ def row_reader(store: Any, folder: Path, views: Mapping[str, Sequence[str]]) -> 
     return sqlite_online.row_reader(store, file, views) if file.is_file() else None
 
 
+def rows_reader(
+    store: Any, folder: Path
+) -> Callable[[str, Sequence[str], str, Sequence[str]], dict[str, list[Any]]] | None:
+    """Reads many entities' rows of one view from an online store that is a file: what ``get_online_features`` answers, in a
+    third of the time. None as for :func:`row_reader`.
+
+    Returns:
+        Of a view, the names of its features, the name of its entity and ids of that: the features by name, each in the order
+        of the ids, None where the store has none. One caller at a time.
+    """
+    if store.config.online_store.type != "sqlite":
+        return None
+    file = _online_file(store, folder)
+    return sqlite_online.rows_reader(store, file) if file.is_file() else None
+
+
 def open_store(folder: Path, *, must_exist: bool = True, read_seconds: float | None = None) -> Any:
     """Feast's FeatureStore of a features folder.
 
@@ -134,10 +151,24 @@ def open_store(folder: Path, *, must_exist: bool = True, read_seconds: float | N
         with _uninstrumented():
             from feast import FeatureStore
 
-        store = FeatureStore(repo_path=str(repository))
+        store = FeatureStore(repo_path=str(repository), config=_config(repository))
     if store.config.online_store.type == "redis":
         _bound(store, read_seconds)
     return store
+
+
+def _config(repository: Path) -> Any:
+    """The repository's configuration as Feast reads it; but an offline store of which only the type is said is given by its
+    name, which Feast looks up when it is first asked for. One that is given as a mapping it imports at once: DuckDB's is
+    ibis, which takes more than a second of every process that only reads online."""
+    from feast import RepoConfig
+
+    told = yaml.safe_load(os.path.expandvars((repository / "feature_store.yaml").read_text()))
+    if list(told["offline_store"]) == ["type"]:
+        told["offline_store"] = told["offline_store"]["type"]
+    config = RepoConfig(**told)
+    config.repo_path = repository
+    return config
 
 
 def online_server(store: Any) -> str | None:

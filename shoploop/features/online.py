@@ -75,6 +75,7 @@ class OnlineFeatures:
         views = {"user_stats": self.contract.user_stats, "user_history": ("packed",), "user_profile": self._attributes}
         self._features = [f"{view}:{name}" for view, names in views.items() for name in names]
         self._row = feast_store.row_reader(self._store, folder, views)
+        self._rows = feast_store.rows_reader(self._store, folder)
         self._lock = threading.Lock()
         where = feast_store.online_server(self._store)
         self._trouble = ""
@@ -142,7 +143,7 @@ class OnlineFeatures:
         found: dict[str, History] = {}
         for start in range(0, len(users), ENTITIES_PER_READ):
             chunk = list(users[start : start + ENTITIES_PER_READ])
-            read = self._read(["user_history:packed"], "user", chunk)["packed"]
+            read = self._of_view("user_history", ["packed"], "user", chunk)["packed"]
             for user, packed in zip(chunk, read, strict=True):
                 if packed is not None:
                     history = self._history(*unpack(packed))
@@ -198,7 +199,7 @@ class OnlineFeatures:
         frames = [pl.DataFrame(schema=schema)]
         for start in range(0, len(ids), ENTITIES_PER_READ):
             chunk = ids[start : start + ENTITIES_PER_READ]
-            found = self._read([f"{view}:{name}" for name in names], key, chunk)
+            found = self._of_view(view, names, key, chunk)
             frames.append(pl.DataFrame({key: chunk} | {name: found[name] for name in names}, schema=schema))
         table = pl.concat(frames)
         return table.filter(pl.col(names[0]).is_not_null())
@@ -222,7 +223,14 @@ class OnlineFeatures:
         with self._lock, feast_store.named_errors(self._store):
             return self._row(user)
 
-    def _read(self, features: list[str], key: str, ids: list[str]) -> dict[str, list[Any]]:
+    def _of_view(self, view: str, names: Sequence[str], key: str, ids: Sequence[str]) -> dict[str, list[Any]]:
+        """The features of each of the ids, in their order; None where the store has none."""
+        if self._rows is None:
+            return self._read([f"{view}:{name}" for name in names], key, ids)
+        with self._lock, feast_store.named_errors(self._store):
+            return self._rows(view, names, key, ids)
+
+    def _read(self, features: list[str], key: str, ids: Sequence[str]) -> dict[str, list[Any]]:
         with self._lock, feast_store.named_errors(self._store):  # Feast shares one SQLite connection
             answer = self._store.get_online_features(features=features, entity_rows=[{key: one} for one in ids])
         values: dict[str, list[Any]] = answer.to_dict()

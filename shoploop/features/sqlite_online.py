@@ -1,5 +1,5 @@
 """Feast's online store where that is a SQLite file: a view's latest rows put into it, as Feast's materialization puts them,
-and one user's row of all views read.
+one user's row of all views read, and many entities' rows of one view.
 
 Feast makes objects of all rows at once and sends the file one statement for each feature of each entity, in the order of
 times: nearly all that the step took of a shop of many users. Here each value is encoded once, entities come in the order of
@@ -8,7 +8,7 @@ their keys, which is that of the file's index, and memory is that of one piece. 
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ def row_reader(store: Any, file: Path, views: Mapping[str, Sequence[str]]) -> Ca
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
+    decoded = _decoder()
     version = store.config.entity_key_serialization_version
     read_views = {view: frozenset(names) for view, names in views.items() if names}
     tables = [f"{store.project}_{view}".replace('"', "") for view in read_views]
@@ -84,26 +85,63 @@ def row_reader(store: Any, file: Path, views: Mapping[str, Sequence[str]]) -> Ca
     )
     wanted = tuple(read_views.values())
     nothing = dict.fromkeys(name for names in wanted for name in names)
-    # whoever calls sees to it that one does at a time
-    connection = sqlite3.connect(
-        f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
-    )
+    connection = _connection(file)
 
     def read(user: str) -> dict[str, Any]:
         key = serialize_entity_key(EntityKey(join_keys=["user"], entity_values=[Value(string_val=user)]), version)
         found: dict[str, Any] = dict(nothing)
         for number, name, encoded in connection.execute(statement, [key] * len(wanted)):
             if name in wanted[number]:
-                value = Value.FromString(encoded)
-                kind = value.WhichOneof("val")
-                # numbers, strings and bytes: these views have no lists
-                found[name] = getattr(value, kind) if kind else None
+                found[name] = decoded(encoded)
         return found
 
     return read
 
 
-def _keys(entities: pl.Series, name: str, version: int) -> list[bytes]:
+def rows_reader(store: Any, file: Path) -> Callable[[str, Sequence[str], str, Sequence[str]], dict[str, list[Any]]]:
+    """See :func:`shoploop.features.feast_store.rows_reader`: one statement for all entities."""
+    decoded = _decoder()
+    version = store.config.entity_key_serialization_version
+    connection = _connection(file)
+
+    def read(view: str, names: Sequence[str], entity: str, ids: Sequence[str]) -> dict[str, list[Any]]:
+        table = f"{store.project}_{view}".replace('"', "")
+        keys = _keys(ids, entity, version)
+        statement = (
+            f'SELECT entity_key, feature_name, value FROM "{table}" WHERE entity_key IN ({",".join("?" * len(keys))})'
+        )
+        wanted = frozenset(names)
+        found: dict[tuple[bytes, str], Any] = {
+            (key, name): decoded(encoded)
+            for key, name, encoded in connection.execute(statement, keys)
+            if name in wanted
+        }
+        return {name: [found.get((key, name)) for key in keys] for name in names}
+
+    return read
+
+
+def _connection(file: Path) -> sqlite3.Connection:
+    """To read; whoever calls sees to it that one does at a time."""
+    return sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
+    )
+
+
+def _decoder() -> Callable[[bytes], Any]:
+    """What an encoded value is in Python; None for one that is null."""
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    def decoded(encoded: bytes) -> Any:
+        value = Value.FromString(encoded)
+        kind = value.WhichOneof("val")
+        # numbers, strings and bytes: these views have no lists
+        return getattr(value, kind) if kind else None
+
+    return decoded
+
+
+def _keys(entities: Iterable[str], name: str, version: int) -> list[bytes]:
     from feast.infra.key_encoding_utils import serialize_entity_key
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value

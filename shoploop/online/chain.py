@@ -22,7 +22,7 @@ from typing import Any, Literal, overload
 
 from shoploop.errors import AlreadyExists, ArtifactCorrupt, ArtifactForeign, NotFound, ShoploopError, StoreUnavailable
 from shoploop.online.guardrails import Block, is_of_guard
-from shoploop.online.rows import REMEDY, Rows, ahead_from_bytes, from_bytes, to_bytes
+from shoploop.online.rows import REMEDY, Rows, both_from_bytes, to_bytes
 from shoploop.online.window import Window, Windows
 from shoploop.store import Log, Store, layout
 from shoploop.versions.signing import Statement, Trust, digest, signed, signer_for
@@ -401,10 +401,12 @@ class Chain:
             made_of.append(commit)
             if commit.full:
                 break
+        newer = list[Rows]()
         for commit in reversed(made_of):
             if commit.digest is not None:
-                newer, ahead = self._rows(commit.digest)
-                base = newer if commit.full else base.updated(newer)
+                rows, ahead = self._rows(commit.digest)
+                newer.append(rows)
+        base = base.updated(*newer)  # a full one is the first of them
         if number and (laid is None or number > laid.number):
             self._laid = _Laid(number, base, ahead)
         at = self.commits[number - 1] if number else None
@@ -555,8 +557,8 @@ class Chain:
         if hashlib.sha256(body).hexdigest() != digest:
             raise ArtifactCorrupt(f"{self._store.url(key)} was altered. {REMEDY}")
         what = self._store.url(key)
-        rows = from_bytes(body, width=self._width, what=what)
-        return rows, ahead_from_bytes(body, width=self._width, what=what) or Rows.none(self._width or 0)
+        rows, ahead = both_from_bytes(body, width=self._width, what=what)
+        return rows, ahead or Rows.none(self._width or 0)
 
     def _statement(self, entry: dict[str, Any]) -> Statement:
         """What a signature of an entry vouches for: all of it, at its place in this chain."""

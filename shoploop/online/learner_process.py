@@ -17,6 +17,7 @@ from shoploop.api.loading import problems_of
 from shoploop.api.online import EventLogSpec, GuardrailsSpec
 from shoploop.compute.answering import serve
 from shoploop.compute.cores import use_one_thread
+from shoploop.compute.garbage import collecting_nothing
 from shoploop.errors import ShoploopError, SpecInvalid
 from shoploop.events.awaited import AwaitedLog
 from shoploop.events.opening import open_log
@@ -48,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         check_signer()
         use_one_thread()
         until = asked_to_end()
-        ranker, pulse = Ranker.load(args.ranker), Pulse()
+        with collecting_nothing():
+            ranker, pulse = Ranker.load(args.ranker), Pulse()
         start, width = ranker.settings.events_offset, ranker.items()[0].shape[1]
         store = Store(args.store)
         chain = Chain(store, args.recommender, ranker.version, width=width, start=start, beat=pulse.beat)

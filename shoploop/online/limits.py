@@ -59,6 +59,10 @@ class LimitConfig:
         )
 
 
+NO_LIMITS = LimitConfig(of_user=None, of_user_a_day=None, of_user_and_item=None, of_item=None, least_choices=None)
+"""All of it may teach."""
+
+
 class Limits:
     """Counts of the running windows."""
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from shoploop.compute.garbage import collecting_nothing
 from shoploop.errors import AlreadyExists, ArtifactError, NotFound, ShoploopError, StoreError
 from shoploop.events.log import EventLog, LogUnavailable, Record
 from shoploop.events.messages import Forgotten
@@ -365,7 +366,8 @@ class OnlineLoop:
             except (NotFound, ArtifactError) as error:
                 self._say.info("%s The records up to %d are read again.", error, until)
             else:
-                self._intake.take_up(tables)
+                with collecting_nothing():  # what is remembered stays
+                    self._intake.take_up(tables)
                 self._learner.take_up(tables["credit"])
                 self.offset = self._remembered = window.offset
                 return

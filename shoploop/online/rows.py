@@ -3,6 +3,7 @@
 Legend: N items, D width, E what an optimiser remembers of one item.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,19 +47,22 @@ class Rows:
             optimizer=optimizer,
         )
 
-    def updated(self, newer: "Rows") -> "Rows":
-        """These rows, and those of ``newer`` in their place."""
-        if not len(newer) or not len(self):  # which may be of another width: who wrote them knew none
-            return newer if len(newer) else self
-        kept_N = ~np.isin(self.codes_N, newer.codes_N)
-        codes_N = np.concatenate([self.codes_N[kept_N], newer.codes_N])
-        order_N = np.argsort(codes_N, kind="stable")
+    def updated(self, *newer: "Rows") -> "Rows":
+        """These rows, and in their place those of ``newer``, of each item the last one's."""
+        parts = [
+            rows for rows in (self, *newer) if len(rows)
+        ]  # the others may be of another width: who wrote them knew none
+        if len(parts) < 2:
+            return parts[0] if parts else self
+        codes_N = np.concatenate([rows.codes_N for rows in parts])
+        known_N, from_the_end_N = np.unique(codes_N[::-1], return_index=True)
+        last_N = len(codes_N) - 1 - from_the_end_N
         return Rows(
-            codes_N=codes_N[order_N],
-            vectors_ND=np.concatenate([self.vectors_ND[kept_N], newer.vectors_ND])[order_N],
-            bias_N=np.concatenate([self.bias_N[kept_N], newer.bias_N])[order_N],
-            slots_NE=np.concatenate([self.slots_NE[kept_N], newer.slots_NE])[order_N],
-            optimizer=newer.optimizer,
+            codes_N=known_N,
+            vectors_ND=np.concatenate([rows.vectors_ND for rows in parts])[last_N],
+            bias_N=np.concatenate([rows.bias_N for rows in parts])[last_N],
+            slots_NE=np.concatenate([rows.slots_NE for rows in parts])[last_N],
+            optimizer=parts[-1].optimizer,
         )
 
 
@@ -84,7 +88,7 @@ def to_bytes(rows: Rows, ahead: Rows | None = None) -> bytes:
 
     Args:
         rows: What the file holds.
-        ahead: Rows that lie over these until they are learned for good; :func:`ahead_from_bytes` reads them.
+        ahead: Rows that lie over these until they are learned for good; :func:`both_from_bytes` reads them, too.
     """
     from safetensors.numpy import save
 
@@ -97,18 +101,18 @@ def from_bytes(body: bytes, *, width: int | None, what: str) -> Rows:
     Raises:
         ArtifactCorrupt: they are none, or of another width.
     """
-    return _read(body, "", width=width, what=what)
+    return _rows(_loaded(body, what), "", width=width, what=what)
 
 
-def ahead_from_bytes(body: bytes, *, width: int | None, what: str) -> Rows | None:
-    """Reads the rows that lie over the others of a file; None where there are none.
+def both_from_bytes(body: bytes, *, width: int | None, what: str) -> tuple[Rows, Rows | None]:
+    """Reads the rows of a file, and those that lie over them; None where there are none.
 
     Raises:
         ArtifactCorrupt: as :func:`from_bytes`.
     """
-    from safetensors.numpy import load
-
-    return _read(body, "ahead.", width=width, what=what) if "ahead.codes" in load(body) else None
+    found = _loaded(body, what)
+    ahead = _rows(found, "ahead.", width=width, what=what) if "ahead.codes" in found else None
+    return _rows(found, "", width=width, what=what), ahead
 
 
 def _tensors(rows: Rows, prefix: str = "") -> dict[str, np.ndarray]:
@@ -121,12 +125,18 @@ def _tensors(rows: Rows, prefix: str = "") -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array) for name, array in tensors.items()}  # of a view the wrong bytes are saved
 
 
-def _read(body: bytes, prefix: str, *, width: int | None, what: str) -> Rows:
+def _loaded(body: bytes, what: str) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        found = load(body)
+        return load(body)
+    except (SafetensorError, ValueError) as error:
+        raise ArtifactCorrupt(f"{what} cannot be read: {error}. {REMEDY}") from error
+
+
+def _rows(found: Mapping[str, np.ndarray], prefix: str, *, width: int | None, what: str) -> Rows:
+    try:
         optimizer = next(name for name in OPTIMIZERS if f"{prefix}{_SLOTS}{name}" in found)
         rows = Rows(
             codes_N=found[f"{prefix}codes"],
@@ -137,7 +147,7 @@ def _read(body: bytes, prefix: str, *, width: int | None, what: str) -> Rows:
         )
     except StopIteration:
         raise ArtifactCorrupt(f"{what} cannot be read: it names no optimiser that is known here. {REMEDY}") from None
-    except (SafetensorError, KeyError, ValueError) as error:
+    except KeyError as error:
         raise ArtifactCorrupt(f"{what} cannot be read: {error}. {REMEDY}") from error
     kinds = tuple(str(array.dtype) for array in (rows.codes_N, rows.vectors_ND, rows.bias_N, rows.slots_NE))
     if kinds != KINDS:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shoploop.errors import NotFound
-from shoploop.events.compaction import LogReplaced
+from shoploop.events.cuts import LogReplaced
 from shoploop.events.erasing import Erased
 from shoploop.online.chain import Chain
 from shoploop.packaging.bento import collected_of

@@ -27,6 +27,7 @@ from shoploop.features.user import UserRow
 from shoploop.models.inputs import ModelInput
 from shoploop.models.shared_sums import MOST_ITEMS, SharedSums
 from shoploop.ranking.gone import Ending, Gone
+from shoploop.ranking.item_table import ItemTable
 from shoploop.ranking.popularity import Popular
 from shoploop.ranking.reasons import CHOSEN_BY_SHOP, outside_reason, reason
 from shoploop.ranking.rules import About
@@ -124,14 +125,7 @@ class Known:
         self.by_popularity_I = np.concatenate([sold_I, np.setdiff1d(np.arange(len(trained.vocabulary)), sold_I)])
         """Codes of all items, what sells first."""
 
-        titles = dict(zip(items["item"], items["title"], strict=True))
-        self._titles = tuple(titles.get(item) for item in trained.vocabulary.items)
-        paths = items["category"].to_list()
-        self._about = {
-            item: About(title=titles[item], category=tuple(path or ()))
-            for item, path in zip(items["item"], paths, strict=True)
-        }
-        columns = {name: items[name].to_list() for name in settings.item_fields}
+        self._table = ItemTable(items, trained.vocabulary.items, settings.item_fields)
         self.searching = Searching(trained, items)
         self._ending = Ending(trained.vocabulary, self.searching.unknown, items)
         self._visiting = None if visits is None else Visiting(trained, visits)
@@ -144,9 +138,10 @@ class Known:
         )
         """Items that the model does not know and that sold in the last 28 days of the data."""
 
-        self._fields: dict[str, dict[str, Any]] = {
-            item: {name: column[row] for name, column in columns.items()} for row, item in enumerate(items["item"])
-        }
+    def warm_up(self) -> None:
+        """Makes what only answers need, so that no shopper has to wait for it."""
+        self._table.warm_up()
+        self.searching.warm_up(self.day())
 
     def stored(self, user: str, *, patience: Callable[[], float] | None = None) -> OnlineUser | None:
         """The user as the online store has them; None where it has never seen them buy.
@@ -359,7 +354,7 @@ class Known:
 
     def about(self, item: str) -> About:
         """What rules know of the item."""
-        return self._about.get(item) or About()
+        return self._table.about(item)
 
     def gone(self, out_of_stock: Collection[str], now: datetime | None) -> Gone:
         """What cannot be bought on the day of the request: what is out of stock, and what has ended before."""
@@ -374,7 +369,7 @@ class Known:
 
     def fields(self, item: str) -> dict[str, Any]:
         """What answers carry of the item; null where unknown."""
-        return self._fields.get(item) or dict.fromkeys(self.settings.item_fields)
+        return self._table.fields(item)
 
     def why(
         self,
@@ -414,7 +409,7 @@ class Known:
             day=visitor.day,
             items=self.matrix,
             catalog=self.trained.catalog,
-            titles=self._titles,
+            titles=self._table.titles,
             today=visitor.today if visitor.read_on is None else visitor.read_on,
             only_looked=visitor.only_looked,
             since=visitor.since.get(code),

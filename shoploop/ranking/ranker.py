@@ -300,7 +300,7 @@ class Ranker:
         """Answers for the packaged users, so that no shopper has to wait, and measures what each part costs."""
         if stale := self.known.staleness():
             logging.getLogger(__name__).warning(stale)
-        self.known.searching.warm_up(self.known.day())
+        self.known.warm_up()
         measured = []
         for user in self.settings.warm_up_users:
             visitor = self.known.visitor_in_time(user, (), None, patience=None)

@@ -142,7 +142,7 @@ def make_plan(run: Run, workspace: Workspace) -> Plan:
 def _last_cut(run: Run, workspace: Workspace) -> int:
     if not run.recommender.spec.data.feedback:
         return 0
-    from shoploop.events.compaction import last_cut
+    from shoploop.events.cuts import last_cut
 
     return last_cut(workspace.store, run.name)
 

@@ -97,7 +97,7 @@ class Workspace:
 
     def collected(self, through: int) -> Path:
         """Interactions from the event log up to a cut, on this machine."""
-        from shoploop.events.compaction import fetch_collected
+        from shoploop.events.cuts import fetch_collected
 
         return fetch_collected(self.store, self.name, through, self.path(layout.collected_here(self.name)))
 

@@ -10,7 +10,7 @@ from shoploop.cli.events import compact_events, delete_user
 from shoploop.cli.logs import asked_log, log_of, opened_log
 from shoploop.cli.main import app
 from shoploop.errors import NotFound, SpecInvalid
-from shoploop.events.compaction import LogReplaced
+from shoploop.events.cuts import LogReplaced
 from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Forgotten, from_json
 from shoploop.events.opening import open_log

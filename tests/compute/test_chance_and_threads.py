@@ -21,6 +21,7 @@ OUTSIDE_OF_VERSIONS = {
     "candidacy.py",
     "compaction.py",
     "disk.py",
+    "erasing_collected.py",
     "keyring.py",
     "local_setup.py",
     "planning.py",
@@ -28,7 +29,7 @@ OUTSIDE_OF_VERSIONS = {
     "pseudonyms.py",
     "worker.py",
 }
-"""The salt that a candidacy buckets users by; names of files that two compactions may write at once;
+"""The salt that a candidacy buckets users by; names of files that two compactions, or two erasures, may write at once;
 names of files that are written aside; new keys; a run's name; what tells a promotion from another alike; the key of
 pseudonyms, which does not reach what is made; the pauses of the operator's queue."""
 

@@ -18,7 +18,8 @@ from shoploop.evaluation.exploration import cost
 from shoploop.evaluation.gate import decide, judged
 from shoploop.evaluation.judging import judge
 from shoploop.evaluation.scoring import model_scores
-from shoploop.events.compaction import compact, fetch_collected
+from shoploop.events.compaction import compact
+from shoploop.events.cuts import fetch_collected
 from shoploop.events.log import Entry
 from shoploop.events.messages import Exploration, Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog

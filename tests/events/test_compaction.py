@@ -1,47 +1,25 @@
-"""Collected events become interactions, each in one partition, once; a run learns from what a cut names."""
-
-import json
-from datetime import UTC, datetime, timedelta
+"""Collected events become interactions, each in one partition, once; what a version was trained on may be forgotten."""
 
 import polars as pl
 import pytest
+from collected_events import MONDAY, at, did, read, shown, two_cuts
 
-from shoploop.data.collected import CollectedThrough, add_collected, add_searches, collected_through
+from shoploop.data.collected import add_collected, add_searches
 from shoploop.data.rules import Loaded, dropped_rows
-from shoploop.errors import AlreadyExists, ArtifactForeign, StoreUnavailable
+from shoploop.errors import AlreadyExists
 from shoploop.events import compaction
-from shoploop.events.compaction import LogReplaced, compact, cuts, fetch_collected, last_cut, trim
+from shoploop.events.compaction import compact, trim
+from shoploop.events.cuts import cuts, fetch_collected
 from shoploop.events.log import BEGINNING, Entry
 from shoploop.events.messages import Kept, Shown, to_json
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.store import Log, layout
-
-MONDAY = datetime(2026, 1, 5, 12, tzinfo=UTC)
-
-
-def did(number, user, item, *, kind="purchase", days=0, **more) -> Entry:
-    time = MONDAY + timedelta(days=days)
-    kept = Kept(source="organic", kind=kind, user=user, item=item, time=time, received=time, **more)
-    return Entry(f"e{number}", to_json(kept))
-
-
-def shown() -> Entry:
-    impression = Shown(
-        request_id="r", user="ann", version="v", surface="items", method="fused", as_of="2026-01-05", time=MONDAY,
-        items=["tea"], scores=[1.0], propensities=[1.0],
-    )  # fmt: skip
-    return Entry("i:r", to_json(impression))
 
 
 @pytest.fixture
 def log(tmp_path):
     with SqliteLog(tmp_path / "events.sqlite") as log:
         yield log
-
-
-def read(folder):
-    files = sorted(folder.glob("date=*/*.parquet"))
-    return pl.concat(pl.read_parquet(file, hive_partitioning=False) for file in files) if files else pl.DataFrame()
 
 
 def test_a_file_a_day_holds_what_was_done_that_day(log, make_store, tmp_path):
@@ -180,15 +158,6 @@ def test_of_two_compactions_at_once_one_wins_and_no_event_counts_twice(log, make
     assert store.exists(f"{layout.collected('grocery')}/{cuts(store, 'grocery')[0].files[0]}")
 
 
-def test_a_cut_without_an_interaction_gives_a_run_nothing_new(log, make_store):
-    store = make_store()
-    log.append([did(1, "ann", "tea")])
-    compact(log, store, "grocery")
-    log.append([shown()])
-    assert compact(log, store, "grocery").events == 0
-    assert last_cut(store, "grocery") == 1
-
-
 def test_what_cannot_be_read_is_counted_and_what_a_newer_predictor_adds_is_no_harm(log, make_store, tmp_path):
     store = make_store()
     newer = did(1, "ann", "tea")
@@ -217,21 +186,6 @@ def test_a_purchase_that_the_tables_know_is_not_added_again(log, make_store, tmp
     assert sorted(found) == [("milk", "purchase", 3.0), ("tea", "purchase", None), ("tea", "view", None)]
     assert {rule.name: rule.rows for rule in loaded.rules} == {"collected_twice": 1, "collected": 2}
     assert dropped_rows(loaded.report()) == {}  # a shop that exports what we collect has no wrong mapping
-
-
-def at(days):
-    """So many days after every cut of a test."""
-    return datetime.now(UTC) + timedelta(days=days)
-
-
-def two_cuts(log, store):
-    """Records of two cuts and one that no cut holds; the offset up to which each cut goes."""
-    log.append([did(n, "ann", f"i{n}") for n in range(3)])
-    first = compact(log, store, "grocery").through
-    log.append([did(n, "ann", f"i{n}") for n in range(3, 6)])
-    second = compact(log, store, "grocery").through
-    log.append([did(9, "ann", "new")])
-    return first, second
 
 
 def kept_ids(log):
@@ -270,81 +224,3 @@ def test_records_that_were_gone_before_they_were_compacted_are_counted(open_one,
     log.trim(offsets[2])  # as a topic does whose retention is short
     cut = compact(log, store, "grocery")
     assert (cut.missed, cut.events) == (2, 1)
-
-
-def test_another_log_is_neither_compacted_nor_trimmed_until_somebody_says_so(open_one, make_store, tmp_path):
-    store = make_store()
-    with SqliteLog(tmp_path / "former") as former:
-        two_cuts(former, store)
-    log = open_one()
-    log.append([did(100 + n, "bob", f"b{n}") for n in range(20)])
-    for use in (
-        lambda: compact(log, store, "grocery"),
-        lambda: trim(log, store, "grocery", built_on=2, days=14, now=at(100)),
-    ):
-        with pytest.raises(LogReplaced, match="--anew"):
-            use()
-    cut = compact(log, store, "grocery", anew=True)
-    assert (cut.number, cut.events) == (3, 20)
-    log.append([did(200, "bob", "later")])
-    assert compact(log, store, "grocery").events == 1
-    # of what the version was trained on nothing lies in this log
-    assert trim(log, store, "grocery", built_on=2, days=14, now=at(100)) is None
-    found = read(fetch_collected(store, "grocery", 4, tmp_path / "here"))["item"]
-    assert sorted(found) == sorted([*(f"i{n}" for n in range(6)), *(f"b{n}" for n in range(20)), "later"])
-    through = [collected_through(fetch_collected(store, "grocery", n, tmp_path / f"cut {n}")) for n in range(1, 5)]
-    assert [each.log for each in through] == [0, 0, 3, 3]
-    assert [set(each.to_json()) for each in through[1:3]] == [{"cut", "offset"}, {"cut", "offset", "log"}]
-
-
-def test_a_log_that_lost_everything_is_seen(open_one, make_store, tmp_path):
-    store = make_store()
-    with SqliteLog(tmp_path / "former") as former:
-        two_cuts(former, store)
-    with pytest.raises(LogReplaced, match="is not the one"):
-        compact(open_one(), store, "grocery")
-
-
-def test_the_tables_tell_up_to_where_events_were_collected(log, make_store, tmp_path):
-    store = make_store()
-    assert collected_through(None) == CollectedThrough(cut=0, offset=0)
-    first, _ = two_cuts(log, store)
-    assert collected_through(fetch_collected(store, "grocery", 1, tmp_path / "here")) == CollectedThrough(1, first)
-
-
-def test_a_cut_that_names_a_file_elsewhere_is_refused_before_anything_is_written(make_store, tmp_path):
-    store = make_store()
-    store.put("recommenders/victim", b"evil")
-    cut = {
-        "after": 0,
-        "through": 1,
-        "events": 1,
-        "time": "2026-01-05T00:00:00Z",
-        "unread": 0,
-        "missed": 0,
-        "last_id": "e",
-        "files": ["../../victim"],
-    }
-    Log(store, layout.collected_cuts("grocery")).append(cut, after=0)
-    with pytest.raises(StoreUnavailable, match="which is no collected file"):
-        fetch_collected(store, "grocery", 1, tmp_path / "a" / "b" / "here")
-    assert not (tmp_path / "a").exists()
-
-
-def test_a_cut_of_a_format_that_is_not_known_here_is_refused_by_name_and_one_without_a_number_is_of_the_first(
-    log, make_store
-):
-    store = make_store()
-    log.append([did(1, "ann", "tea")])
-    compact(log, store, "grocery")
-    [key] = store.list(f"{layout.collected_cuts('grocery')}/")
-    written = store.get_json(key)
-    assert written.pop("format") == 1
-    store.put(key, json.dumps(written).encode())
-    assert [cut.events for cut in cuts(store, "grocery")] == [1]
-    store.put(key, json.dumps(written | {"format": 2, "what comes": 1}).encode())
-    with pytest.raises(ArtifactForeign, match=r"Cut 1 of .*cuts is of format 2; this shoploop reads format 1"):
-        compact(log, store, "grocery")
-    store.put(key, json.dumps(written | {"what comes": 1}).encode())
-    with pytest.raises(StoreUnavailable, match=r"Cut 1 of .* is damaged"):
-        cuts(store, "grocery")

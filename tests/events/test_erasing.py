@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from shoploop.cli.main import app
 from shoploop.data.collected import CollectedThrough
 from shoploop.errors import NotFound
-from shoploop.events.compaction import compact, cuts, fetch_collected, last_cut, trim
+from shoploop.events.compaction import compact, trim
+from shoploop.events.cuts import cuts, fetch_collected, last_cut
 from shoploop.events.erasing import erase_user
 from shoploop.events.log import BEGINNING, Entry, LogUnavailable
 from shoploop.events.messages import Again, Kept, Shown, to_json

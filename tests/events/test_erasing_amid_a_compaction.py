@@ -11,8 +11,9 @@ import pytest
 from lost_answers import lose_answers
 
 from shoploop.errors import AlreadyExists
-from shoploop.events import compaction
-from shoploop.events.compaction import LogReplaced, compact, cuts, fetch_collected, last_cut, trim
+from shoploop.events import compaction, erasing_collected
+from shoploop.events.compaction import compact, trim
+from shoploop.events.cuts import LogReplaced, cuts, erased, fetch_collected, last_cut
 from shoploop.events.erasing import erase_user
 from shoploop.events.log import BEGINNING, Entry, LogUnavailable
 from shoploop.events.messages import Kept, Shown, to_json
@@ -247,7 +248,7 @@ def test_a_record_that_is_erased_while_a_compaction_asks_for_it_makes_no_other_l
     log, store, tmp_path, monkeypatch
 ):
     compact(log, store, NAME)
-    known, erased = [False], compaction.erased
+    known = [False]
 
     def erased_late(store, name):
         before = erased(store, name)
@@ -256,7 +257,7 @@ def test_a_record_that_is_erased_while_a_compaction_asks_for_it_makes_no_other_l
             erase_user(log, store, NAME, "ann", by=ME)
         return before
 
-    monkeypatch.setattr(compaction, "erased", erased_late)
+    monkeypatch.setattr("shoploop.events.cuts.erased", erased_late)
     log.append([bought("bob", "bread")])
     assert compact(log, store, NAME).events == 1
     check_gone(log, store, tmp_path / "work", ("bread", "salt", "tea"))
@@ -278,7 +279,7 @@ def test_files_that_an_erasure_left_which_was_killed_behind_its_cut_go_with_the_
 ):
     compact(log, store, NAME)
     with monkeypatch.context() as patch:
-        patch.setattr(compaction, "_remove_unnamed", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(erasing_collected, "remove_unnamed", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             erase_user(log, store, NAME, "ann", by=ME)
     if again == "compaction":

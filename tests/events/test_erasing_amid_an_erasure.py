@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from shoploop.events.compaction import compact, cuts, fetch_collected, last_cut
+from shoploop.events.compaction import compact
+from shoploop.events.cuts import cuts, fetch_collected, last_cut
 from shoploop.events.erasing import erase_user
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, to_json

@@ -1,4 +1,4 @@
-"""How Feast is imported."""
+"""How Feast is imported, and how much of it."""
 
 import subprocess
 import sys
@@ -16,6 +16,24 @@ with _uninstrumented():
 assert typeguard.typechecked is checked
 print(FeatureStore.get_online_features.__name__)
 """
+
+
+READING = """
+import sys
+from pathlib import Path
+from shoploop.features.online import OnlineFeatures
+
+online = OnlineFeatures(Path(sys.argv[1]))
+assert online.items().day == online.serving_day
+assert online.user("ann") and online.histories(["ann"]) and online.shops()
+print("ibis" in sys.modules, online._store.config.offline_store.type)
+"""
+
+
+def test_who_reads_online_does_not_import_the_offline_store(stored_shop):
+    command = [sys.executable, "-W", "ignore", "-c", READING, str(stored_shop / "features")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False duckdb", done.stderr
 
 
 def test_feast_is_imported_without_its_methods_being_rewritten():

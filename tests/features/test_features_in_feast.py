@@ -100,6 +100,21 @@ def test_a_users_row_is_read_as_feast_answers_it(online):
         assert online._row is not None and online._user_row(user) == {name: asked[name] for name in online._row(user)}
 
 
+def test_many_rows_of_a_view_are_read_as_feast_answers_them(online):
+    contract = online.contract
+    for view, names, entity, ids in [
+        ("item_stats", contract.item_stats, "item", ["milk", "nothing", *online.vocabulary.items]),
+        ("shop_stats", contract.shop_stats, "shop", online._shops),
+        ("user_history", ("packed",), "user", ["dora", "nobody", "ann"]),
+        ("user_profile", ("tier",), "user", ["fay", "ann"]),
+    ]:
+        asked = online._read([f"{view}:{name}" for name in names], entity, ids)
+        assert online._rows is not None
+        read = online._rows(view, names, entity, ids)
+        assert read == {name: asked[name] for name in names}
+        assert any(value is not None for values in read.values() for value in values)
+
+
 def test_an_unknown_user_is_none(online):
     assert online.user("nobody") is None
 

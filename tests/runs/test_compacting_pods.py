@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from shoploop.events.compaction import cuts
+from shoploop.events.cuts import cuts
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, to_json
 from shoploop.events.sqlite_log import SqliteLog
