@@ -263,7 +263,10 @@ def replayed(
         _wait(base.loop, log.end(), base.lags, period_seconds)
         seconds = time.perf_counter() - began
         base.chain.refresh()
-    return _told(rows, base.lags, base.chain, seed, kinds=tuple(mornings or ())) | {
+        told = _told(
+            rows, base.lags, base.chain, seed, kinds=tuple(mornings or ())
+        )  # older commits are read from the folder
+    return told | {
         "purchases": len(bought),
         "speed": speed,
         "seconds": seconds,

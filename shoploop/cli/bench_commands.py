@@ -1,6 +1,7 @@
 """``shoploop bench``: one command a benchmark."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -227,12 +228,18 @@ def bench_serving(
 
 @app.command("events")
 def bench_events(log: LogOption = "sqlite", json_: JsonOption = None) -> None:
-    """Events a second that a log accepts durably, and what a killed writer costs."""
-    from shoploop.bench import events
-    from shoploop.cli.bench import measure
-    from shoploop.cli.logs import log_of
+    """Events a second that a log accepts durably, and what a killed writer costs.
 
-    measure(lambda say: events.run(log=log_of(log), say=say), json_)
+    Of --log redis and kafka without an address a server of its own is started.
+    """
+    from shoploop.bench import events
+    from shoploop.bench.log_servers import own_server
+    from shoploop.cli.bench import measure
+    from shoploop.cli.logs import log_of, names_place
+
+    wanted = log_of(log)
+    with nullcontext(wanted) if names_place(log) else own_server(wanted) as opened:
+        measure(lambda say: events.run(log=opened, say=say), json_)
 
 
 @app.command("online")

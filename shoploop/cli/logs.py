@@ -114,6 +114,11 @@ def _completed(named: EventLogSpec, own: EventLogSpec | None, access: Path | Non
         raise SpecInvalid(f"--log does not fit spec.online.log: {why}.") from None  # the rest may tell a password
 
 
+def names_place(text: str) -> bool:
+    """Whether what :func:`log_of` reads says more than the kind of log."""
+    return text.startswith("{") or bool(text.partition("://")[2])
+
+
 def log_of(text: str) -> EventLogSpec:
     """``sqlite``, ``redis://host:port/0``, ``rediss://...`` or ``kafka://host:port``; the kind alone means this machine. Or
     all of ``spec.online.log``, as JSON.

@@ -35,9 +35,10 @@ Table = dict[str, list[Any]]
 """Columns by name, one value for each row."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
-    """One thing that a user did with an item."""
+    """One thing that a user did with an item. Nobody changes one: it is not frozen, since that would take five times as long
+    to make, and every event makes one."""
 
     item: str
     kind: str

@@ -81,30 +81,68 @@ class SequenceModel(nn.Module):
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The user's state h_u, (B, D), and the baskets' outputs, (B, L, D)."""
-        width, device = self.config.width, batch.ages_BL.device
+        device = batch.ages_BL.device
         requests, baskets = batch.ages_BL.shape
         sums_BLF = _summed(functional.embedding(batch.events_BE, self.factors_IF), batch.baskets_BE, baskets)
+        own_BLD = (
+            None
+            if self.own_ID is None
+            else _summed(functional.embedding(batch.events_BE, self.own_ID), batch.baskets_BE, baskets)
+        )
         sizes_BL = torch.zeros(requests, baskets + 1, device=device).scatter_add(
             1, batch.baskets_BE, torch.ones_like(batch.baskets_BE, dtype=torch.float32)
         )[:, :baskets]
-        root_BL1 = sizes_BL.clamp_min(1).unsqueeze(-1).sqrt()
-        baskets_BLD = self.item_in(sums_BLF / root_BL1)
-        if self.own_ID is not None:
-            baskets_BLD = (
-                baskets_BLD
-                + _summed(functional.embedding(batch.events_BE, self.own_ID), batch.baskets_BE, baskets) / root_BL1
-            )
-        ages_BL = torch.bucketize(batch.ages_BL, self.age_edges_A, right=True)
-        tokens_BLD = (
-            baskets_BLD
-            + self.age(ages_BL)
-            + self.place(torch.arange(baskets, device=device))
-            + self.size(torch.log1p(sizes_BL).unsqueeze(-1))
-        )
-        tokens_BLD = torch.cat([self.user.expand(requests, 1, width), tokens_BLD], dim=1)
-        absent_BL = torch.cat([torch.zeros(requests, 1, dtype=torch.bool, device=device), batch.ages_BL < 0], dim=1)
+        places_L = torch.arange(baskets, device=device)
+        tokens_BLD = self.tokens(sums_BLF, own_BLD, sizes_BL, batch.ages_BL, places_L)
+        return self.attend(tokens_BLD, batch.ages_BL < 0)
+
+    def tokens(self, sums: Tensor, own: Tensor | None, sizes: Tensor, ages: Tensor, places: Tensor) -> Tensor:
+        """What baskets are read as, (..., D).
+
+        Args:
+            sums: Of the factors of each one's items, (..., F).
+            own: The same of what items are beside them, (..., D); None where they are nothing.
+            sizes: Items, float32, (...).
+            ages: Days, (...).
+            places: From the latest on, 0 for that, (...).
+        """
+        roots = sizes.clamp_min(1).unsqueeze(-1).sqrt()
+        baskets = self.item_in(sums / roots)
+        if own is not None:
+            baskets = baskets + own / roots
+        aged = baskets + self.age(torch.bucketize(ages, self.age_edges_A, right=True))
+        tokens: Tensor = aged + self.place(places) + self.size(torch.log1p(sizes).unsqueeze(-1))
+        return tokens
+
+    def attend(self, tokens_BLD: Tensor, absent_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`encode`, of :meth:`tokens` and where there is none."""
+        tokens_BLD, absent_BL = self._with_user(tokens_BLD, absent_BL)
         out_BLD = self.norm(self.encoder(tokens_BLD, src_key_padding_mask=absent_BL))
         return out_BLD[:, 0], out_BLD[:, 1:]
+
+    def user_state(self, tokens_BLD: Tensor, absent_BL: Tensor) -> Tensor:
+        """h_u of :meth:`attend`, without dropout: of the last layer no more is made than what the user's place comes to, and
+        of few and short histories torch's own layer takes twice as long."""
+        tokens_BLD, absent_BL = self._with_user(tokens_BLD, absent_BL)
+        x_BLD, last = tokens_BLD, len(self.encoder.layers) - 1
+        for number, layer in enumerate(self.encoder.layers):
+            attention = layer.self_attn
+            inner = functional.linear(layer.norm1(x_BLD), attention.in_proj_weight, attention.in_proj_bias)
+            query, key, value = inner.view(*inner.shape[:2], 3, self.config.heads, -1).unbind(2)
+            if number == last:
+                query, x_BLD = query[:, :1], x_BLD[:, :1]
+            x_BLD = x_BLD + attention.out_proj(_heard(query, key, value, absent_BL).flatten(2))
+            x_BLD = x_BLD + layer.linear2(layer.activation(layer.linear1(layer.norm2(x_BLD))))
+        state_BD: Tensor = self.norm(x_BLD[:, 0])
+        return state_BD
+
+    def _with_user(self, tokens_BLD: Tensor, absent_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """The user's own token before all others."""
+        requests, _, width = tokens_BLD.shape
+        return (
+            torch.cat([self.user.expand(requests, 1, width), tokens_BLD], dim=1),
+            torch.cat([torch.zeros_like(absent_BL[:, :1]), absent_BL], dim=1),
+        )
 
     def multiply_scores(self, factor: float) -> None:
         """Makes each score ``factor`` times what it was: all that it is a sum of is linear in one of these."""
@@ -160,6 +198,24 @@ class SequenceModel(nn.Module):
         mixed_BN = torch.einsum("bnh,bh->bn", torch.log1p(sums_BNH), self.repeat_mix(user_BD))
         repeat_BN: Tensor = mixed_BN + bought_BN * self.repeat_first(user_BD)
         return repeat_BN
+
+
+FEW_QUERIES = 4
+"""Of so many attention is faster as sums of products than as products of many small matrices."""
+
+
+def _heard(query_BQHW: Tensor, key_BLHW: Tensor, value_BLHW: Tensor, absent_BL: Tensor) -> Tensor:
+    """What each query hears by head, (B, Q, H, W): attention by scaled products (Vaswani et al. 2017, equation 1)."""
+    scale = key_BLHW.shape[3] ** -0.5
+    if query_BQHW.shape[1] <= FEW_QUERIES:
+        weights_BQLH = (query_BQHW.unsqueeze(2) * key_BLHW.unsqueeze(1)).sum(4) * scale
+        weights_BQLH = weights_BQLH.masked_fill(absent_BL[:, None, :, None], float("-inf")).softmax(2)
+        heard_BQHW: Tensor = (weights_BQLH.unsqueeze(4) * value_BLHW.unsqueeze(1)).sum(2)
+        return heard_BQHW
+    weights_BHQL = query_BQHW.transpose(1, 2) @ key_BLHW.permute(0, 2, 3, 1) * scale
+    weights_BHQL = weights_BHQL.masked_fill(absent_BL[:, None, None], float("-inf")).softmax(3)
+    heard_BHQW: Tensor = weights_BHQL @ value_BLHW.transpose(1, 2)
+    return heard_BHQW.transpose(1, 2)
 
 
 def _summed(of_events_BEF: Tensor, baskets_BE: Tensor, baskets: int) -> Tensor:

@@ -401,12 +401,9 @@ class Chain:
             made_of.append(commit)
             if commit.full:
                 break
-        newer = list[Rows]()
-        for commit in reversed(made_of):
-            if commit.digest is not None:
-                rows, ahead = self._rows(commit.digest)
-                newer.append(rows)
-        base = base.updated(*newer)  # a full one is the first of them
+        newer = list(self._each_rows([commit.digest for commit in reversed(made_of) if commit.digest is not None]))
+        base = base.updated(*(rows for rows, _ in newer))  # a full one is the first of them
+        ahead = newer[-1][1] if newer else ahead
         if number and (laid is None or number > laid.number):
             self._laid = _Laid(number, base, ahead)
         at = self.commits[number - 1] if number else None
@@ -516,9 +513,8 @@ class Chain:
         if numbers != list(range(1, len(numbers) + 1)):
             raise self._missing()
         known, read = _Known(), dict[int, Commit]()
-        for number in reversed(numbers):
+        for number, entry in zip(reversed(numbers), self._log.those(reversed(numbers)), strict=True):
             self._beat()
-            entry = self._log.entry(number)
             commit = read[number] = self._commit(entry)
             if commit.full and entry.get(DECIDED) is not None:
                 try:
@@ -547,18 +543,19 @@ class Chain:
             f"{self._store.url(self._log.key)}: entry {number} is damaged ({error!r}). Bring it back."
         )
 
-    def _rows(self, digest: str) -> tuple[Rows, Rows]:
-        """What a commit holds, and what lies ahead of it."""
-        key = layout.online_object(self._name, self._version, digest)
-        try:
-            body = self._store.get(key)
-        except NotFound:
-            raise ArtifactCorrupt(f"{self._store.url(key)}, which a commit names, is not there. {REMEDY}") from None
-        if hashlib.sha256(body).hexdigest() != digest:
-            raise ArtifactCorrupt(f"{self._store.url(key)} was altered. {REMEDY}")
-        what = self._store.url(key)
-        rows, ahead = both_from_bytes(body, width=self._width, what=what)
-        return rows, ahead or Rows.none(self._width or 0)
+    def _each_rows(self, digests: Sequence[str]) -> Iterator[tuple[Rows, Rows]]:
+        """What each of these commits holds, and what lies ahead of it."""
+        keys = [layout.online_object(self._name, self._version, digest) for digest in digests]
+        bodies = self._store.get_each(keys)
+        for named, what in zip(digests, map(self._store.url, keys), strict=True):
+            try:
+                body = next(bodies)
+            except NotFound:
+                raise ArtifactCorrupt(f"{what}, which a commit names, is not there. {REMEDY}") from None
+            if hashlib.sha256(body).hexdigest() != named:
+                raise ArtifactCorrupt(f"{what} was altered. {REMEDY}")
+            rows, ahead = both_from_bytes(body, width=self._width, what=what)
+            yield rows, ahead or Rows.none(self._width or 0)
 
     def _statement(self, entry: dict[str, Any]) -> Statement:
         """What a signature of an entry vouches for: all of it, at its place in this chain."""

@@ -7,14 +7,14 @@ begins and ends depends on the records and their order alone. Nothing here knows
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
 from shoploop.events.fresh import Recent, Table
 from shoploop.events.log import BEGINNING, EventLog, Record
-from shoploop.events.messages import Again, Forgotten, Kept, Message, Shown
+from shoploop.events.messages import Again, Kept, Message, Shown
 from shoploop.features.log import Float32
 from shoploop.online.encoding import States, encoded
 from shoploop.online.joiner import Example, Joiner
@@ -136,11 +136,14 @@ class Intake:
             message: What it says.
             last: Offset of the record before it.
         """
-        if offset // BATCH != last // BATCH or isinstance(message, Forgotten):
-            return True  # an open batch holds who chose what: nothing of it may wait for what comes
-        if message is None or self.batch.began is None:
+        if offset // BATCH != last // BATCH:
+            return True
+        if message is None:
             return False
-        return _time_of(message) - self.batch.began >= BATCH_SECONDS
+        if message.type == "forgotten":
+            return True  # an open batch holds who chose what: nothing of it may wait for what comes
+        began = self.batch.began
+        return began is not None and _time_of(message) - began >= BATCH_SECONDS
 
     def begin_batch(self) -> None:
         """Forgets the open batch: it was learned, or need not be."""
@@ -154,16 +157,18 @@ class Intake:
             message: What it says.
             failed: Records that could not be learned from, and are to be where they come again.
         """
-        batch, capped, forgotten = self.batch, 0, set[str]()
-        if isinstance(message, Forgotten):
-            forgotten = self._recent.forget(set(message.offsets))
-            self._limits.forget(forgotten)
-        elif message is not None and batch.began is None:
-            batch.began = _time_of(message)
-        examples = [] if message is None else self._joiner.take(offset, message)
-        if isinstance(message, Again) and message.failed and message.of not in failed:
-            # another version's learner failed at it; this one learned it where it first lay
-            examples = [example for example in examples if example.offset != offset]
+        batch, capped, forgotten = self.batch, 0, frozenset[str]()
+        examples: list[Example] = []
+        if message is not None:
+            if message.type == "forgotten":
+                forgotten = frozenset(self._recent.forget(set(message.offsets)))
+                self._limits.forget(forgotten)
+            elif batch.began is None:
+                batch.began = _time_of(message)
+            examples = self._joiner.take(offset, message)
+            if message.type == "again" and message.failed and message.of not in failed:
+                # another version's learner failed at it; this one learned it where it first lay
+                examples = [example for example in examples if example.offset != offset]
         for example in examples:
             code = self._codes.get(example.chosen, -1)
             if code < 0:
@@ -179,7 +184,7 @@ class Intake:
             if example.offset < offset:  # it waited for its answer: what is done must be no reason for itself
                 done = tuple(each for each in done if each.offset < example.offset)
             batch.asked.append(Asked(example.user, done, example.time))
-        if isinstance(message, Kept):
+        if message is not None and message.type == "event":
             self._recent.add(message, offset=offset)
         dead = len(self._joiner.dead)
         self._joiner.dead.clear()
@@ -192,6 +197,11 @@ class Intake:
 
 
 def _time_of(message: Kept | Shown | Again) -> datetime:
-    if isinstance(message, Shown):
-        return message.time
-    return (message.event if isinstance(message, Again) else message).received
+    """When it came in, in UTC itself: what lies between two times is told at once then."""
+    if message.type == "event":
+        time = message.received
+    elif message.type == "impression":
+        time = message.time
+    else:
+        time = message.event.received
+    return time.astimezone(UTC)

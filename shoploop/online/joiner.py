@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from shoploop.events.fresh import Table
 from shoploop.events.log import BEGINNING, Record
-from shoploop.events.messages import Again, Forgotten, Kept, Kind, Message, Shown, from_json
+from shoploop.events.messages import Kept, Kind, Message, Shown, from_json
 from shoploop.events.names import Names
 from shoploop.schemas import POSITIVE_KINDS
 
@@ -166,15 +166,14 @@ class Joiner:
     def take(self, offset: int, message: Message) -> list[Example]:
         """What can be learned now that this message is known: mostly nothing, or one example. Its offset is this one, or that
         of an earlier record which waited for its answer."""
-        if isinstance(message, Forgotten):
-            self._forget(set(message.offsets))
-            return []
-        if isinstance(message, Again):
-            waited = self._pass_to(message.event.received)
-            if not message.failed and message.event.kind in POSITIVE_KINDS and message.of > self._start:
-                return waited  # replayed by a shoploop before, for which it was dead: it counts where it first lay
-            return waited + self._chosen(offset, message.event, tuple(message.items), searched=message.searched)
-        if isinstance(message, Shown):
+        if message.type == "event":
+            waited = self._pass_to(message.received)
+            if message.item is None:
+                return waited
+            if message.source == "organic":
+                return [*waited, _example(offset, message, None)] if message.kind in POSITIVE_KINDS else waited
+            return waited + self._joined(offset, message)
+        if message.type == "impression":
             waited = self._pass_to(message.time)
             self.recall(message)
             orphans = self._orphans.pop(message.request_id, None) if message.request_id in self._open else None
@@ -182,12 +181,13 @@ class Joiner:
                 self._waiting_orphans -= len(orphans.events)
                 waited += [example for at, event in orphans.events for example in self._joined(at, event)]
             return waited
-        waited = self._pass_to(message.received)
-        if message.item is None:
-            return waited
-        if message.source == "organic":
-            return [*waited, _example(offset, message, None)] if message.kind in POSITIVE_KINDS else waited
-        return waited + self._joined(offset, message)
+        if message.type == "forgotten":
+            self._forget(set(message.offsets))
+            return []
+        waited = self._pass_to(message.event.received)
+        if not message.failed and message.event.kind in POSITIVE_KINDS and message.of > self._start:
+            return waited  # replayed by a shoploop before, for which it was dead: it counts where it first lay
+        return waited + self._chosen(offset, message.event, tuple(message.items), searched=message.searched)
 
     def bury(self, offset: int, reason: Reason, body: bytes | str) -> None:
         """Keeps what nothing can be learned from."""
@@ -274,6 +274,9 @@ class Joiner:
     def _pass_to(self, time: datetime) -> list[Example]:
         """Closes what no feedback can be joined to any more; returns what can be learned of feedback that waited in vain."""
         times, ordered = self._times, self._sorted_times
+        time = time.astimezone(
+            UTC
+        )  # of two zones that are objects of their own a comparison takes twenty times as long
         times.append(time)
         if not ordered or time >= ordered[-1]:  # nearly all come in their order
             ordered.append(time)

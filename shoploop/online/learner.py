@@ -300,7 +300,10 @@ class ItemLearner:
         change_RP = np.empty_like(gradient_RP)
         change_RP[:, :-1] = self.vectors_ID[codes_R] - trained_RD
         change_RP[:, -1] = self.bias_I[codes_R] - trained_R
-        change_RP, slots_SRP = self._optimizer.step(change_RP, self._slots_SIP[:, codes_R], gradient_RP, second_RP)
+        whole_P = np.square(inputs_BP).mean(axis=0)
+        change_RP, slots_SRP = self._optimizer.step(
+            change_RP, self._slots_SIP[:, codes_R], gradient_RP, second_RP, whole_P
+        )
         norms_R1 = np.sqrt(np.square(change_RP[:, :-1]).sum(axis=1, keepdims=True))
         change_RP[:, :-1] *= np.minimum(1.0, self._radius / np.maximum(norms_R1, 1e-12)).astype(np.float32)
         most = self.config.max_bias_change

@@ -106,7 +106,7 @@ class OnlineLoop:
         """Records of batches that ended which could not be learned from, the last ones."""
 
         self._record: str | None = None
-        """Marks the record at the offset; None where the log has none there, or it was not read."""
+        """Id of the record at the offset; None where the log has none there, or it was not read."""
 
         self._remember_every = remember_every
         self._trimmed: int
@@ -205,7 +205,7 @@ class OnlineLoop:
             LogUnavailable, StoreUnavailable: ask again.
         """
         if self._was_away:
-            is_same = self._log.end() >= self.offset and self._is_there(self.offset, self._record)
+            is_same = self._log.end() >= self.offset and self._is_there(self.offset, self._mark())
             self._stands = self._stands and is_same
             self._was_away = False
         if not self._stands:
@@ -233,7 +233,8 @@ class OnlineLoop:
             if isinstance(message, Forgotten):
                 self._forgets, self._unwritten = True, None
             capped, dead, forgotten = self._intake.take(record.offset, message, failed=self._failed)
-            self._learner.forget(forgotten)
+            if forgotten:
+                self._learner.forget(forgotten)
             if capped or dead:
                 self._totals += Totals(capped=capped, dead_letters=dead)
                 self._learner.count(capped=capped, dead=dead)
@@ -278,7 +279,7 @@ class OnlineLoop:
                 ahead=offer.ahead,
                 full=full,
                 failed=self._failed,
-                record=self._record,
+                record=self._mark(),
                 window=window,
             )
         except AlreadyExists:
@@ -332,10 +333,15 @@ class OnlineLoop:
                 time.sleep(1.0)
 
     def _pass_to(self, record: Record) -> None:
-        self.offset, self._record = record.offset, mark(record.id)
+        self.offset, self._record = record.offset, record.id
+
+    def _mark(self) -> str | None:
+        """Marks the record at the offset."""
+        return None if self._record is None else mark(self._record)
 
     def _is_there(self, offset: int, record: str | None) -> bool:
-        """Whether the log may hold a record that was read: it does, or has none there, since it was trimmed or erased."""
+        """Whether the log may hold a record that was read, by its mark: it does, or has none there, since it was trimmed or
+        erased."""
         if record is None or self._log.begin() >= offset:
             return True
         found = self._log.read(offset - 1, limit=1)
@@ -416,7 +422,7 @@ class OnlineLoop:
             self._chain.append(
                 "freeze", by=self._by, reason=f"{trip.code}: {trip.message}", offset=self.offset, totals=self._totals,
                 rows=self._chain.state(good).rows, full=True, to=good,
-                failed=self._failed, record=self._record,
+                failed=self._failed, record=self._mark(),
             )  # fmt: skip
         except AlreadyExists:  # it is learned again on top of what was written, and judged again
             hold_alone(self._chain.refresh())

@@ -38,7 +38,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def step(
-        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32
+        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32, whole_P: Float32
     ) -> tuple[Float32, Float32]:
         """One step of the touched items: (changes, slots) after it.
 
@@ -47,6 +47,7 @@ class Optimizer(ABC):
             slots_SRP: What this rule remembered of them.
             gradient_RP: Of the loss, summed over the examples.
             second_RP: See :attr:`second`.
+            whole_P: The square of the gradient of one example that surprises wholly, mean over the examples.
         """
 
 
@@ -58,25 +59,31 @@ class Sgd(Optimizer):
     rate = 0.02
 
     def step(
-        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32
+        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32, whole_P: Float32
     ) -> tuple[Float32, Float32]:
         return change_RP - self.rate_P * gradient_RP, slots_SRP
 
 
 class AdaGrad(Optimizer):
     """Duchi, Hazan and Singer (2011). The squares are of each example's own gradient: a batch takes about as far as its
-    examples one by one."""
+    examples one by one.
+
+    The sum of squares begins at a quarter of what an example that surprises wholly would add, and not at nothing: from there
+    the first step is as long as the rate whatever the gradient, for a rival that hardly counted as for what was chosen, and
+    the first few who push an item would move it farthest.
+    """
 
     slots = 1
     second = "squares"
     rate = 0.02
+    beginning = np.float32(0.25)
 
     def step(
-        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32
+        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32, whole_P: Float32
     ) -> tuple[Float32, Float32]:
         squares_RP = slots_SRP[0] + second_RP
-        step_RP = self.rate_P * gradient_RP / (np.sqrt(squares_RP) + np.float32(1e-8))
-        return change_RP - step_RP, squares_RP[None]
+        roots_RP = np.sqrt(squares_RP + self.beginning * whole_P) + np.float32(1e-8)
+        return change_RP - self.rate_P * gradient_RP / roots_RP, squares_RP[None]
 
 
 class Ftrl(Optimizer):
@@ -91,7 +98,7 @@ class Ftrl(Optimizer):
     l2 = np.float32(0.1)
 
     def step(
-        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32
+        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32, whole_P: Float32
     ) -> tuple[Float32, Float32]:
         sums_RP, squares_RP = slots_SRP
         root_RP, new_squares_RP = np.sqrt(squares_RP), squares_RP + second_RP
@@ -111,7 +118,7 @@ class Newton(Optimizer):
     rate = 0.1
 
     def step(
-        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32
+        self, change_RP: Float32, slots_SRP: Float32, gradient_RP: Float32, second_RP: Float32, whole_P: Float32
     ) -> tuple[Float32, Float32]:
         curvature_RP = slots_SRP[0] + second_RP
         precision_RP = np.float32(1) / np.square(self.rate_P) + curvature_RP

@@ -14,11 +14,11 @@ from datetime import date, datetime
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
-from shoploop.features.baskets import BASKETS, NO_AGE
+from shoploop.features.baskets import BASKETS
 from shoploop.features.history import History, moments_of
 from shoploop.features.log import Float32, Int32
-from shoploop.models.inputs import Batch
 from shoploop.ranking.asked import Asked
 from shoploop.ranking.known import Known, today
 from shoploop.schemas import POSITIVE_KINDS
@@ -55,7 +55,7 @@ class UserStates:
         for number, each in enumerate(asked):
             history = stored[each.user]
             codes, days, day = self._fresh(each, history)
-            key = (each.user if history else None, day, tuple(codes), tuple(days))
+            key = (each.user if history is not None else None, day, codes, days)
             place = places.setdefault(key, len(days_U))
             place_B[number] = place
             if place == len(days_U):
@@ -64,17 +64,19 @@ class UserStates:
         states_UD = self._encode(rows, np.array(days_U, np.int64))
         return states_UD[place_B]
 
-    def _fresh(self, asked: Asked, history: History | None) -> tuple[list[int], list[int], int]:
+    def _fresh(self, asked: Asked, history: History | None) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         """What lies over the stored history, and the day that is answered for: as :meth:`Known.visitor` has it."""
         day, today, shift = self._day(asked.time)
         if not asked.fresh:
-            return [], [], day
-        new = [done for done in asked.fresh if done.kind in POSITIVE_KINDS] or (() if history else asked.fresh)
+            return (), (), day
+        new = [done for done in asked.fresh if done.kind in POSITIVE_KINDS]
+        if not new and history is None:
+            new = list(asked.fresh)
         code = self._known.trained.vocabulary.code
         pairs = [(known, min(done.day + shift, today)) for done in new if (known := code(done.item)) >= 0]
         if not pairs:
-            return [], [], day
-        codes, days = map(list, zip(*pairs, strict=True))
+            return (), (), day
+        codes, days = zip(*pairs, strict=True)
         return codes, days, max(day, max(days) + 1)
 
     def _day(self, time: datetime) -> tuple[int, int, int]:
@@ -105,55 +107,57 @@ class UserStates:
         # baskets of one user are counted from the latest
         new_R = np.ones(len(owner_R), bool)
         new_R[1:] = (owner_R[1:] != owner_R[:-1]) | (day_R[1:] != day_R[:-1]) | (moment_R[1:] != moment_R[:-1])
-        basket_R = np.cumsum(new_R) - 1
         first_G = np.flatnonzero(new_R)
-        count_U = np.bincount(owner_R[first_G], minlength=users)
-        last_U = np.cumsum(count_U) - 1
-        latest_R = last_U[owner_R] - basket_R
-        kept_R = latest_R < BASKETS
-        owner_R, day_R, item_R, latest_R = owner_R[kept_R], day_R[kept_R], item_R[kept_R], latest_R[kept_R]
+        owner_G = owner_R[first_G]
+        count_U = np.bincount(owner_G, minlength=users)
+        latest_G = (np.cumsum(count_U) - 1)[owner_G] - np.arange(len(first_G))
+        kept_G = latest_G < BASKETS
+        size_G = np.diff(first_G, append=len(owner_R))[kept_G]
+        item_R = item_R[np.repeat(kept_G, np.diff(first_G, append=len(owner_R)))]
+        first_G, owner_G, latest_G = first_G[kept_G], owner_G[kept_G], latest_G[kept_G]
+        age_G = days_U[owner_G] - day_R[first_G]
         count_U = np.minimum(count_U, BASKETS)
-        ages_UL = np.full((users, BASKETS), NO_AGE, np.int64)
-        ages_UL[owner_R, latest_R] = days_U[owner_R] - day_R
-        size_U = np.bincount(owner_R, minlength=users)
-        start_U = np.cumsum(size_U) - size_U
-        within_R = np.arange(len(owner_R)) - start_U[owner_R]
-        states_UD: Float32 | None = None
-        lower = -1
-        for length in LENGTHS:
-            group = np.flatnonzero((count_U > lower) & (count_U <= length))
-            lower = length
-            if not len(group):
-                continue
-            place_U = np.full(users, -1, np.int64)
-            place_U[group] = np.arange(len(group))
-            of_R = place_U[owner_R] >= 0
-            most = int(size_U[group].max())
-            events_BE = np.zeros((len(group), most), np.int64)
-            baskets_BE = np.full((len(group), most), length, np.int64)
-            at = (place_U[owner_R[of_R]], within_R[of_R])
-            events_BE[at], baskets_BE[at] = item_R[of_R], latest_R[of_R]
-            found_BD = self._pass(events_BE, baskets_BE, ages_UL[group, :length])
-            if states_UD is None:
-                states_UD = np.empty((users, found_BD.shape[1]), np.float32)
-            states_UD[group] = found_BD
-        assert states_UD is not None
-        return states_UD
-
-    def _pass(self, events_BE: Int64, baskets_BE: Int64, ages_BL: Int64) -> Float32:
-        size = len(ages_BL)
-        batch = Batch(
-            items_BN=torch.zeros((size, 0), dtype=torch.int64),
-            mask_BN=torch.zeros((size, 0), dtype=torch.bool),
-            features_BNK=torch.zeros((size, 0, 0)),
-            ages_BL=torch.from_numpy(np.ascontiguousarray(ages_BL)),
-            events_BE=torch.from_numpy(events_BE),
-            baskets_BE=torch.from_numpy(baskets_BE),
-            places_BE=torch.zeros_like(torch.from_numpy(events_BE)),
-        )
         with torch.inference_mode():
-            states_BD: Float32 = self._known.trained.model.sequence.encode(batch)[0].numpy()
-            return states_BD
+            tokens_GD = self._tokens(item_R, size_G, age_G, latest_G)
+            states_UD = torch.empty((users, tokens_GD.shape[1]))
+            place_U, lower = np.empty(users, np.int64), -1
+            for length in LENGTHS:
+                group = np.flatnonzero((count_U > lower) & (count_U <= length))
+                if len(group):
+                    place_U[group] = np.arange(len(group))
+                    of_G = np.flatnonzero((count_U[owner_G] > lower) & (count_U[owner_G] <= length))
+                    states_UD[group] = self._attended(
+                        tokens_GD[of_G], place_U[owner_G[of_G]], latest_G[of_G], len(group), length
+                    )
+                lower = length
+            encoded_UD: Float32 = states_UD.numpy()
+        return encoded_UD
+
+    def _tokens(self, item_R: Int64, size_G: Int64, age_G: Int64, latest_G: Int64) -> torch.Tensor:
+        """What each basket is read as, (G, D)."""
+        sequence = self._known.trained.model.sequence
+        items_R, first_G = torch.from_numpy(item_R), torch.from_numpy(np.cumsum(size_G) - size_G)
+
+        def summed(table: torch.Tensor) -> torch.Tensor:
+            return functional.embedding_bag(items_R, table, first_G, mode="sum")
+
+        return sequence.tokens(
+            summed(sequence.factors_IF),
+            None if sequence.own_ID is None else summed(sequence.own_ID),
+            torch.from_numpy(size_G.astype(np.float32)),
+            torch.from_numpy(age_G),
+            torch.from_numpy(latest_G),
+        )
+
+    def _attended(
+        self, tokens_GD: torch.Tensor, owner_G: Int64, latest_G: Int64, users: int, length: int
+    ) -> torch.Tensor:
+        """h_u of a group, (B, D), whose longest has so many baskets."""
+        tokens_BLD = torch.zeros((users, length, tokens_GD.shape[1]))
+        absent_BL = torch.ones((users, length), dtype=torch.bool)
+        tokens_BLD[owner_G, latest_G] = tokens_GD
+        absent_BL[owner_G, latest_G] = False
+        return self._known.trained.model.sequence.user_state(tokens_BLD, absent_BL)
 
 
 class _Rows:
@@ -169,9 +173,9 @@ class _Rows:
         self._days: list[int] = []
         self._count = 0
 
-    def add(self, history: History | None, codes: list[int], days: list[int]) -> None:
+    def add(self, history: History | None, codes: Sequence[int], days: Sequence[int]) -> None:
         """The next user's."""
-        if history:
+        if history is not None:
             self._stored.append((self._count, history))
         self._owners += [self._count] * len(codes)
         self._codes += codes
@@ -223,5 +227,5 @@ def _joined(parts: Sequence[npt.NDArray[np.integer]]) -> Int64:
     return np.concatenate(parts).astype(np.int64)
 
 
-def _array(values: list[int]) -> Int32:
+def _array(values: Sequence[int]) -> Int32:
     return np.array(values, np.int32)

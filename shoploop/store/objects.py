@@ -12,7 +12,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
@@ -24,6 +26,9 @@ from shoploop.store import disk
 from shoploop.store.errors import named_errors
 
 UPLOAD_CHUNK_BYTES = 8 * 2**20
+
+AT_ONCE = 16
+"""Objects of a store that is far away that are asked for before the first has come."""
 
 STRANGE = '\\{}^%`[]"<>~#|*?'
 """Signs that obstore writes in another way into keys."""
@@ -88,6 +93,29 @@ class Store:
         """
         with named_errors(self.url(key)):
             return bytes(self._store.get(key).bytes())
+
+    def get_each(self, keys: Iterable[str]) -> Iterator[bytes]:
+        """The bytes of many objects, one after the other. Where each answer takes its way, the next ones are on theirs
+        meanwhile; some that nobody takes are read, too, then.
+
+        Raises (where the turn of such an object comes):
+            NotFound: it is not there.
+            StoreUnavailable: the store did not answer.
+        """
+        if self.folder is not None:
+            yield from map(self.get, keys)
+            return
+        coming: deque[Future[bytes]] = deque()
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="store")
+        try:
+            for key in keys:
+                coming.append(pool.submit(self.get, key))
+                if len(coming) == AT_ONCE:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def modified(self, key: str) -> float:
         """When the object was written, seconds since 1970, by the store's own clock.
@@ -312,7 +340,24 @@ class Log:
 
     def each(self) -> Iterator[dict[str, Any]]:
         """The same one by one, for who goes through a long log."""
-        return ({"number": number} | self._entry(f"{self.key}/{number:012}.json") for number in self.numbers())
+        return self.those(self.numbers())
+
+    def those(self, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """The entries of these numbers, one by one.
+
+        Raises:
+            StoreUnavailable: one of them is damaged, or no longer there.
+        """
+        numbers = list(numbers)
+        bodies = self.store.get_each(map(self._key, numbers))
+        for number in numbers:
+            try:
+                body = next(bodies)
+            except NotFound as error:
+                raise StoreUnavailable(
+                    f"{self.store.url(self.key)}: entry {number} is missing. Bring it back."
+                ) from error
+            yield self._read(number, body)
 
     def numbers(self) -> list[int]:
         """Those of all entries, in order; none of them is read."""
@@ -325,11 +370,7 @@ class Log:
         Raises:
             StoreUnavailable: it is damaged, or no longer there.
         """
-        key = f"{self.key}/{number:012}.json"
-        try:
-            return {"number": number} | self._entry(key)
-        except NotFound as error:
-            raise StoreUnavailable(f"{self.store.url(self.key)}: entry {number} is missing. Bring it back.") from error
+        return next(self.those([number]))
 
     def since(self, number: int) -> list[dict[str, Any]]:
         """The entries after that number, oldest first; asks for each by its name, so that a long log costs no more than a
@@ -338,19 +379,22 @@ class Log:
         with suppress(NotFound):
             while True:
                 following = number + len(found) + 1
-                found.append({"number": following} | self._entry(f"{self.key}/{following:012}.json"))
+                found.append(self._read(following, self.store.get(self._key(following))))
         return found
 
-    def _entry(self, key: str) -> dict[str, Any]:
+    def _key(self, number: int) -> str:
+        return f"{self.key}/{number:012}.json"
+
+    def _read(self, number: int, body: bytes) -> dict[str, Any]:
         try:
-            entry = self.store.get_json(key)
+            entry = json.loads(body)
         except ValueError:
             entry = None
         if not isinstance(entry, dict):
             raise StoreUnavailable(
-                f"{self.store.url(key)} is damaged: it is no entry of a log. Bring it back, or remove it."
+                f"{self.store.url(self._key(number))} is damaged: it is no entry of a log. Bring it back, or remove it."
             )
-        return entry
+        return {"number": number} | entry
 
     def append(self, entry: dict[str, Any], *, after: int) -> int:
         """Writes entry number ``after + 1``; durable on return.
@@ -359,7 +403,7 @@ class Log:
             AlreadyExists: another writer took that number since ``after`` was read.
         """
         number = after + 1
-        key, body = f"{self.key}/{number:012}.json", json.dumps(entry, sort_keys=True, indent=1).encode()
+        key, body = self._key(number), json.dumps(entry, sort_keys=True, indent=1).encode()
         try:
             self.store.put_if_absent(key, body)
         except AlreadyExists:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from shoploop.bench import prequential, replay
 from shoploop.cli.main import app
+from shoploop.online.chain import Chain
 from shoploop.store import Store, layout
 from shoploop.versions.artifact import MANIFEST, version_id
 
@@ -37,6 +38,13 @@ def test_all_that_was_bought_goes_through_the_loop_and_is_told_by_day(found):
     assert found["loss"]["online"] < found["loss"]["frozen"]
     recall = found["recall@10"]
     assert recall["difference"] == pytest.approx(recall["online"] - recall["frozen"])
+
+
+def test_commits_that_no_memory_holds_any_more_are_told_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(Chain, "_at", lambda chain, number: chain._read(number))
+    bought = [(f"u{number}", "soap", NOON + number * timedelta(hours=1)) for number in range(10)]
+    found = replay.replayed(make_ranker(tmp_path), bought, speed=1e9, period_seconds=0.1)
+    assert found["learned"] + found["capped"] == 10
 
 
 def test_the_command_writes_a_page_that_needs_nothing_else_and_the_numbers_as_json(found, tmp_path, monkeypatch):

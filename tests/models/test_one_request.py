@@ -64,6 +64,17 @@ def test_state_and_scores_are_the_modules(module, visits, kept, monkeypatch):
     assert len(set(scores.tolist())) == len(items), "they tell candidates apart"
 
 
+@pytest.mark.parametrize("longest", [1, 3, 4, BASKETS])
+def test_of_many_users_the_state_alone_is_the_modules(module, longest):
+    torch.manual_seed(1)
+    tokens = torch.randn(5, longest, module.config.width)
+    absent = torch.arange(longest) >= torch.tensor([longest, longest, 1, 1, 0])[:, None]
+    with torch.no_grad():
+        whole, alone = module.attend(tokens, absent)[0], module.user_state(tokens, absent)
+    np.testing.assert_allclose(alone.numpy(), whole.numpy(), atol=1e-5)
+    assert (alone[0] - alone[1]).abs().max() > 1e-3, "it tells users apart"
+
+
 def test_what_was_bought_among_the_candidates_counts_once_more(module):
     one, sequence = OneSequence(module), sequence_of(7)
     vectors, bias = module.item_vectors().detach().numpy(), np.zeros(ITEMS, np.float32)

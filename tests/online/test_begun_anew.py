@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from forked import Forked
-from online_story import ITEMS, PEOPLE, begun, chain_of, did, learned, shown, story
+from online_story import ITEMS, PEOPLE, begun, chain_of, did, hold_same_rows, learned, shown, story
 
 from shoploop.events.sqlite_log import SqliteLog
 from shoploop.online.chain import Chain
@@ -46,8 +46,7 @@ def test_a_learner_that_is_begun_anew_at_any_moment_comes_to_the_same_bytes(
     assert one.totals.examples > 50
     assert one.totals.dead_letters >= 1
     assert (chain_of(store).window is not None) == (remember_every == 20)
-    for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
-        assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
+    hold_same_rows(one, other)
 
 
 def test_a_learner_that_is_begun_anew_after_the_log_was_trimmed_comes_to_the_same_bytes(ranker, log, store, tmp_path):
@@ -73,8 +72,7 @@ def test_a_learner_that_is_begun_anew_after_the_log_was_trimmed_comes_to_the_sam
     one, other = chain_of(whole).state(), chain_of(store).state()
     assert one.totals == other.totals
     assert one.totals.examples > 30
-    for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
-        assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
+    hold_same_rows(one, other)
 
 
 def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker, log, store, tmp_path):
@@ -96,8 +94,7 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_event_once(ranker,
     assert process.returncode == 0, (tmp_path / "said.txt").read_text()
     one, other = chain_of(whole).state(), chain_of(store).state()
     assert one.totals == other.totals
-    for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
-        assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name
+    hold_same_rows(one, other)
 
 
 @pytest.mark.parametrize("kind", ["click", "cart", "purchase"])

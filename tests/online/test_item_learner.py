@@ -18,6 +18,10 @@ def learner(**config) -> ItemLearner:
     return ItemLearner(VECTORS, BIAS, LearnerConfig(**config))
 
 
+def logits(model: ItemLearner, codes) -> np.ndarray:
+    return model.vectors_ID[codes] @ ANN + model.bias_I[codes]
+
+
 def test_what_is_chosen_again_and_again_comes_first():
     model = learner(rate=0.1)
     last = int(model.rank(ANN, 20)[-1])
@@ -29,13 +33,25 @@ def test_what_is_chosen_again_and_again_comes_first():
 def test_choosing_one_item_of_a_list_moves_the_others_of_the_list_down_and_nothing_else():
     model = learner()
     shown = np.array([3, 5, 8], np.int32)
-    before = model.predict_one(ANN, shown)
+    before = logits(model, shown)
     model.learn_one(ANN, 5, [3, 5, 8], offset=1)
-    after = model.predict_one(ANN, shown)
+    after = logits(model, shown)
     assert after[1] > before[1]
     assert (after[[0, 2]] < before[[0, 2]]).all()
     assert model.touched().codes_N.tolist() == [3, 5, 8]
     assert np.array_equal(np.delete(model.vectors_ID, [3, 5, 8], axis=0), np.delete(VECTORS, [3, 5, 8], axis=0))
+
+
+def test_a_rival_moves_by_as_much_as_its_chance_was_wrong_from_the_first_lesson_on():
+    bias = np.zeros(20, np.float32)
+    bias[[3, 5, 8]] = 0.0, -1.0, -6.0
+    model = ItemLearner(np.zeros_like(VECTORS), bias)
+    likely, _, unlikely = model.predict_one(ANN, np.array([3, 5, 8], np.int32))
+    assert likely > 100 * unlikely
+    model.learn_one(ANN, 5, [3, 5, 8], offset=1)
+    moved = np.linalg.norm(model.vectors_ID[[3, 5, 8]], axis=1)
+    assert moved[0] > 50 * moved[2] > 0
+    assert moved[1] > 0.5 * moved[0]
 
 
 def test_the_loss_is_the_surprise_before_learning_online_and_frozen():

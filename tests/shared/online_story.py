@@ -3,9 +3,11 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from shoploop.events.log import Entry
 from shoploop.events.messages import Kept, Shown, to_json
-from shoploop.online.chain import Chain
+from shoploop.online.chain import Chain, State
 from shoploop.online.limits import LimitConfig
 from shoploop.online.loop import OnlineLoop
 
@@ -75,3 +77,9 @@ def learned(ranker, log, store, **settings) -> OnlineLoop:
         pass
     loop.publish()
     return loop
+
+
+def hold_same_rows(one: State, other: State) -> None:
+    """Holds that two states are the same to the byte."""
+    for name in ("codes_N", "vectors_ND", "bias_N", "slots_NE"):
+        assert np.array_equal(getattr(one.rows, name), getattr(other.rows, name)), name

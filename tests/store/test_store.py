@@ -116,6 +116,36 @@ def test_a_file_larger_than_one_upload_chunk_arrives_whole(make_store, tmp_path)
     assert (tmp_path / "again").read_bytes() == (tmp_path / "big").read_bytes()
 
 
+def test_many_objects_come_in_the_order_of_their_keys_and_one_that_is_missing_is_named_at_its_turn(make_store):
+    store = make_store()
+    for number in range(40):
+        store.put(f"many/{number}", str(number).encode())
+
+    found = store.get_each(f"many/{number}" for number in (*range(39, -1, -1), 40, 0))
+
+    assert [int(next(found)) for _ in range(40)] == list(range(39, -1, -1))
+    with pytest.raises(NotFound, match="many/40"):
+        next(found)
+
+
+def test_of_a_store_that_is_far_away_the_next_object_is_asked_for_before_the_first_has_come(make_store, monkeypatch):
+    store, get, asked = make_store(), Store.get, threading.Event()
+    if store.folder is not None:
+        pytest.skip("a folder answers at once")
+    store.put("first", b"1")
+    store.put("next", b"2")
+
+    def slow(self, key):
+        if key == "next":
+            asked.set()
+        elif not asked.wait(30):
+            raise AssertionError("nobody asks for the next one")
+        return get(self, key)
+
+    monkeypatch.setattr(Store, "get", slow)
+    assert list(store.get_each(["first", "next"])) == [b"1", b"2"]
+
+
 def test_a_log_counts_from_one_and_refuses_a_taken_number(make_store):
     log = Log(make_store(), "promotions")
 
