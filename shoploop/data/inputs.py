@@ -5,6 +5,7 @@ from pathlib import Path
 
 from shoploop.api.v1alpha1 import DataSpec, ImageSource
 from shoploop.data import datasets, sources
+from shoploop.data.datasets import Dataset
 from shoploop.errors import DataUnreadable, without_passwords
 
 
@@ -17,15 +18,25 @@ def source_digest(data_spec: DataSpec) -> str:
         DataUnreadable: a file is missing or unreadable.
     """
     if data_spec.dataset is not None:
-        source = datasets.find(data_spec.dataset)
+        source = found(data_spec)
         settings = f"{data_spec.dataset} {source.version()}"
-        return sources.digest_of_files(source.files(), settings=settings)
+        return sources.digest_of_files(source.files(offers=data_spec.offers), settings=settings)
     assert data_spec.tables is not None
     given = {name: table for name, table in data_spec.tables if table is not None}
     settings = data_spec.tables.model_dump_json()
     if image := image_of(data_spec):
         settings += _digest_of_image(image)
     return sources.digest(given, settings=settings)
+
+
+def found(data_spec: DataSpec) -> Dataset:
+    """The dataset that is named.
+
+    Raises:
+        SpecInvalid: it is not known, or has no offers and they are asked for.
+    """
+    assert data_spec.dataset is not None
+    return (datasets.find_with_offers if data_spec.offers else datasets.find)(data_spec.dataset)
 
 
 def _digest_of_image(image: ImageSource) -> str:
@@ -76,7 +87,7 @@ def check_columns(data_spec: DataSpec) -> list[str]:
     from shoploop.data import tables  # reads files, which a digest does not
 
     if data_spec.tables is None:
-        datasets.find(str(data_spec.dataset))
+        found(data_spec)
         return []
     unseen = []
     for name, source in data_spec.tables:

@@ -38,6 +38,7 @@ SAYS = {
     "redis-without-address": "spec.online.log: a log of type Redis or Kafka needs connection",
     "sqlite-log-without-learner-many-pods": "an online log of type Sqlite serves one pod",
     "sqlite-with-address": "spec.online.log: a log of type Redis or Kafka needs connection",
+    "offers-of-own-tables": "spec.data: offers asks for those of a dataset; your own are the table tables.offers",
     "two-sources": "spec.data: name exactly one of dataset and tables",
     "unknown-field": "spec.trainig: there is no such field; did you mean training?",
     "unknown-nested-field": "spec.serving.replica: there is no such field; did you mean replicas?",

@@ -34,6 +34,7 @@ SAYS = {
     "redis-without-address": "a log of type Redis or Kafka needs connection",
     "sqlite-log-without-learner-many-pods": "an online log of type Sqlite serves one pod",
     "sqlite-with-address": "a log of type Redis or Kafka needs connection",
+    "offers-of-own-tables": "offers asks for those of a dataset; your own are the table tables.offers",
     "two-sources": "name exactly one of dataset and tables",
     "unknown-field": 'unknown field "spec.trainig"',
     "password-in-an-address": "log.connection must hold no username or password",

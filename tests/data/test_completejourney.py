@@ -28,7 +28,6 @@ def rules(report):
 
 def test_no_purchase_is_lost(report):
     rows = {name: table["rows"] for name, table in report["tables"].items()}
-    assert rows.pop("offers") == 12_007_402
     assert rows == {"interactions": 1_469_307, "items": 92_331 + 17, "users": 2_469, "shops": 457}
 
 
@@ -48,23 +47,30 @@ def test_gasoline_is_the_only_quantity_that_was_changed(folder):
     assert (quantity == 0).sum() == 8_869
 
 
-def test_offers_are_whole_weeks_of_what_was_sold_in_the_mailer_or_on_display(folder, rules):
-    offers = pl.scan_parquet(folder / "offers.parquet")
-    edges = offers.select(
-        first=pl.col("from").min(), last=pl.col("until").max(), begins=pl.col("from").dt.weekday().unique().implode(),
-        ends=pl.col("until").dt.weekday().unique().implode(), shops=pl.col("shop").n_unique(),
-        kinds=pl.col("kind").unique().sort().implode(),
-    ).collect().row(0)  # fmt: skip
-    assert edges == (date(2016, 12, 26), date(2017, 12, 31), [1], [7], 112, ["display", "mailer"])
-    assert rules["offers", "offers_of_unsold_items"]["rows"] == 4_216_259
-
-
-def test_a_package_without_promotions_is_read_without_offers(tmp_path, monkeypatch):
-    for name in ("transactions", "products", "demographics"):
-        (tmp_path / f"{name}.parquet").symlink_to(completejourney.folder() / f"{name}.parquet")
+def test_offers_are_read_where_they_are_asked_for_and_weeks_that_follow_each_other_are_one_span(tmp_path, monkeypatch):
+    for file in completejourney.files():
+        (tmp_path / file.name).symlink_to(file)
+    weeks = [  # the first item was sold, the second never
+        ("995242", "323", 1, "A", "0"), ("995242", "323", 2, "C", "0"), ("995242", "323", 4, "A", "7"),
+        ("0", "323", 2, "A", "0"),
+    ]  # fmt: skip
+    names = ["product_id", "store_id", "week", "mailer_location", "display_location"]
+    ids = {"product_id": pl.Int64, "store_id": pl.Int64}
+    pl.DataFrame(weeks, names, orient="row").cast(ids).write_parquet(tmp_path / "promotions.parquet")
     monkeypatch.setattr(completejourney, "folder", lambda: tmp_path)
     assert completejourney.load().offers is None
-    assert [file.stem for file in completejourney.files()] == ["transactions", "products", "demographics"]
+    found = completejourney.load(offers=True)
+    assert found.offers.sort("kind", "from").rows() == [
+        ("995242", date(2017, 1, 16), date(2017, 1, 22), "323", "display"),
+        ("995242", date(2016, 12, 26), date(2017, 1, 8), "323", "mailer"),
+        ("995242", date(2017, 1, 16), date(2017, 1, 22), "323", "mailer"),
+    ]
+    assert {rule["name"]: rule["rows"] for rule in found.report()}["offers_of_unsold_items"] == 1
+
+
+def test_an_inputs_digest_knows_whether_offers_are_read():
+    asked, not_asked = (DataSpec(dataset="completejourney", offers=offers) for offers in (True, False))
+    assert source_digest(asked) != source_digest(not_asked)
 
 
 def test_purchases_are_sorted_by_time_user_and_item(folder):

@@ -26,6 +26,8 @@ def problem_of(dataset: str) -> Problem:
 def basket_problem(dataset: str, *, offers: bool = False) -> Problem:
     """The next basket, on request with what was on offer; raises as :func:`problem_of`."""
     if dataset == "tafeng":
+        if offers:
+            raise SpecInvalid("Nothing is known of what was on offer in tafeng. Leave --offers out.")
         return tafeng.of_folder(folder_of(dataset))
     if dataset not in BASKETS:
         raise _unknown(dataset, BASKETS)

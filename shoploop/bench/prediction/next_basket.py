@@ -112,9 +112,10 @@ def of_dataset(dataset: str, *, offers: bool = False) -> Problem:
     Raises:
         ProtocolViolated: the counts are not the protocol's.
         TooFewEvents: no household is left.
+        SpecInvalid: offers are asked for, and it has none.
     """
     with tempfile.TemporaryDirectory() as folder:
-        interactions, items, users = _load(dataset, Path(folder))
+        interactions, items, users = _load(dataset, Path(folder), offers=offers)
         split = split_visits(interactions)
         span = {"first": split.log.first_day, "before": split.log.last_day + 1}
         on_offer = offered(Path(folder) / OFFERS, **span) if offers else {}
@@ -146,10 +147,10 @@ def tables_of(dataset: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         return _load(dataset, Path(folder))
 
 
-def _load(dataset: str, out: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _load(dataset: str, out: Path, *, offers: bool = False) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     from shoploop.data.step import load_data
 
-    load_data(out=out, data_spec=DataSpec(dataset=dataset))
+    load_data(out=out, data_spec=DataSpec(dataset=dataset, offers=offers))
     interactions = pl.read_parquet(out / "interactions.parquet")
     return interactions, pl.read_parquet(out / "items.parquet"), pl.read_parquet(out / "users.parquet")
 
