@@ -2,15 +2,18 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from own_rows import log_of
 from shop import FIRST, Shop
 
 from shoploop.bench.prediction import datasets, next_click, next_item, tafeng
 from shoploop.bench.prediction.ablation import ablation
 from shoploop.bench.prediction.contest import candidates, contest
+from shoploop.bench.prediction.parts import parts_of
 from shoploop.bench.prediction.problem import Problem, ProtocolViolated
 from shoploop.bench.prediction.reasons import reasons, without
 from shoploop.candidates.fetching import SOURCES
@@ -143,6 +146,17 @@ def test_habits_are_found_and_best_sellers_find_them_less_well(measured):
     assert ndcg["fused"] > 0.9 and ndcg["personal"] > 0.9 > ndcg["popular"]
 
 
+def test_targets_are_told_apart_by_how_long_histories_are_and_how_much_was_bought(problem):
+    ann, bob = [("ann", "a", 1), ("ann", "b", 2), ("ann", "a", 3), ("ann", "b", 3)], [("bob", "a", 1), ("bob", "a", 3)]
+    log = log_of([*ann, *bob])
+    both = replace(problem, log=log, targets=[Request(user=user, day=FIRST + 3) for user in (0, 1)], slices={})
+    assert {name: part.tolist() for name, part in parts_of(both).items()} == {
+        "short_histories": [True, True],
+        "small_baskets": [False, True],
+        "large_baskets": [True, False],
+    }
+
+
 def test_a_slice_is_measured_on_its_own_users_alone(measured):
     assert measured["slices"]["even"]["users"] == 30
     parts = [measured["slices"][part]["popular"]["ndcg@10"] for part in ("even", "odd")]
@@ -150,7 +164,7 @@ def test_a_slice_is_measured_on_its_own_users_alone(measured):
 
 
 def test_an_ablation_measures_each_part_of_one_training_also_by_the_length_of_histories(problem, monkeypatch):
-    monkeypatch.setattr("shoploop.bench.prediction.ablation.SHORT_DAYS", 1000)
+    monkeypatch.setattr("shoploop.bench.prediction.parts.SHORT_DAYS", 1000)
     found = ablation(problem)
     assert set(found["methods"]) == {"dnn", "transformer", "fixed_alpha", "fused", "contextual_alpha"}
     assert {each["than"] for each in found["comparisons"]} == set(found["methods"]) - {"fused"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.bench.prediction.parts import parts_of
 from shoploop.bench.prediction.problem import Problem, Say
 from shoploop.bench.prediction.rivals.contest import rivals
 from shoploop.candidates.allocation import PLACES
@@ -165,7 +166,8 @@ def contest(
 
     Returns:
         ``methods``: per method the mean over seeds of each metric, and 95 % intervals over users; ``slices`` the same of
-        parts of the targets; ``comparisons`` of the fused score with every other, paired; ``held_against``: rivals beside
+        :func:`~shoploop.bench.prediction.parts.parts_of` the targets;
+        ``comparisons`` of the fused score with every other, paired; ``held_against``: rivals beside
         what is known of them, by seed; ``counts``, ``alpha`` by seed,
         ``candidates`` as of :func:`reach` with the first seed, ``seconds``, ``peak_rss_bytes``.
     """
@@ -194,7 +196,7 @@ def contest(
         "seeds": list(seeds),
         "counts": dict(problem.counts),
         "methods": {name: summary(values, bootstrap, METRICS) for name, values in total.items()},
-        "slices": {name: _slice(total, part_Q[order], users_Q, seeds[0]) for name, part_Q in problem.slices.items()},
+        "slices": {name: _slice(total, part_Q[order], users_Q, seeds[0]) for name, part_Q in parts_of(problem).items()},
         "comparisons": [
             comparison("fused", than, metric, total, bootstrap)
             for than in total

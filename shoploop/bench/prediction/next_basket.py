@@ -122,6 +122,8 @@ def of_dataset(dataset: str, *, offers: bool = False) -> Problem:
         contract = resolve(interactions=interactions, items=items, users=users, **on_offer)
         known = _offers(Path(folder), split.log.vocabulary, contract)
     bought = [len(bought_on(split.log, request.user, day=request.day)) for request in split.targets]
+    # day 0 was a Thursday
+    weekend_Q = np.array([(request.day + 3) % 7 >= 5 for request in split.targets])
     return Problem(
         dataset=dataset,
         log=split.log,
@@ -132,6 +134,7 @@ def of_dataset(dataset: str, *, offers: bool = False) -> Problem:
         contract=contract,
         offers=known,
         items=items,
+        slices={"weekends": weekend_Q, "weekdays": ~weekend_Q},
         counts={
             "users": len(split.targets),
             "items": len(split.log.vocabulary),
