@@ -213,9 +213,11 @@ def _kept_up(command: Sequence[str], home: Path) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        while thread.is_alive():  # it may just have begun another
+        while thread.is_alive():
             lifetime.end(running[0], seconds=STOP_SECONDS)
             thread.join(0.1)
+        if running[0].poll() is None:  # begun at this very moment
+            lifetime.end(running[0], seconds=STOP_SECONDS)
 
 
 def address_of(log: EventLogSpec) -> str:

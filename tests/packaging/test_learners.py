@@ -378,6 +378,25 @@ def test_a_process_that_ends_is_started_again_also_where_it_could_not_be_for_a_m
     assert "true cannot be started: Resource temporarily unavailable. It is tried again." in caplog.text
 
 
+def test_a_process_that_is_begun_while_the_block_ends_ends_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "AGAIN_SECONDS", 0.02)
+    begun, leaves, start = [], threading.Event(), subprocess.Popen
+
+    def at_the_end(arguments, **named):
+        if begun:
+            leaves.set()
+            time.sleep(0.5)  # until nobody wants it any more
+            arguments = ["sleep", "60"]
+        begun.append(start(arguments, **named))
+        return begun[-1]
+
+    monkeypatch.setattr(learning.subprocess, "Popen", at_the_end)
+    with learning._kept_up(["true"], tmp_path):
+        assert leaves.wait(30)
+    assert len(begun) == 2
+    assert begun[-1].poll() is not None
+
+
 def test_the_chains_of_versions_that_are_gone_are_forgotten(make_learners, packaged):
     learners = make_learners()
     for number in range(50):
