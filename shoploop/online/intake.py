@@ -87,6 +87,9 @@ class Untaught(NamedTuple):
     """Whose records it tells to forget, of those who were known."""
 
 
+NOTHING = Untaught(0, 0)
+
+
 class Intake:
     """Of one learner, from a place in the log on: for each record :meth:`read`, :meth:`ends_batch`, :meth:`take`."""
 
@@ -187,6 +190,8 @@ class Intake:
         if message is not None and message.type == "event":
             self._recent.add(message, offset=offset)
         dead = len(self._joiner.dead)
+        if not (capped or dead or forgotten):
+            return NOTHING
         self._joiner.dead.clear()
         return Untaught(capped, dead, forgotten)
 

@@ -8,7 +8,7 @@ Legend: B who are asked for, U different histories, R rows (one a purchase), D w
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 import numpy as np
@@ -28,6 +28,9 @@ USERS = 20_000
 
 LENGTHS = (1, 2, 4, 8, 16, BASKETS)
 """Baskets that a group is padded to."""
+
+FEW_TOKENS = 64
+"""Of padding that a pass of its own would spare, and that take less time than it."""
 
 Int64 = npt.NDArray[np.int64]
 
@@ -70,14 +73,14 @@ class UserStates:
         if not asked.fresh:
             return (), (), day
         new = [done for done in asked.fresh if done.kind in POSITIVE_KINDS]
-        if not new and history is None:
-            new = list(asked.fresh)
-        code = self._known.trained.vocabulary.code
-        pairs = [(known, min(done.day + shift, today)) for done in new if (known := code(done.item)) >= 0]
-        if not pairs:
+        code, codes, days = self._known.trained.vocabulary.code, list[int](), list[int]()
+        for done in new if new or history is not None else asked.fresh:
+            if (known := code(done.item)) >= 0:
+                codes.append(known)
+                days.append(done.day + shift if done.day + shift < today else today)
+        if not codes:
             return (), (), day
-        codes, days = zip(*pairs, strict=True)
-        return codes, days, max(day, max(days) + 1)
+        return tuple(codes), tuple(days), max(day, max(days) + 1)
 
     def _day(self, time: datetime) -> tuple[int, int, int]:
         """The day that is answered for, that of the request, and how far the data is from the time."""
@@ -120,16 +123,14 @@ class UserStates:
         with torch.inference_mode():
             tokens_GD = self._tokens(item_R, size_G, age_G, latest_G)
             states_UD = torch.empty((users, tokens_GD.shape[1]))
-            place_U, lower = np.empty(users, np.int64), -1
-            for length in LENGTHS:
-                group = np.flatnonzero((count_U > lower) & (count_U <= length))
-                if len(group):
-                    place_U[group] = np.arange(len(group))
-                    of_G = np.flatnonzero((count_U[owner_G] > lower) & (count_U[owner_G] <= length))
-                    states_UD[group] = self._attended(
-                        tokens_GD[of_G], place_U[owner_G[of_G]], latest_G[of_G], len(group), length
-                    )
-                lower = length
+            place_U = np.empty(users, np.int64)
+            for group, length in _groups(count_U):
+                place_U[:] = -1
+                place_U[group] = np.arange(len(group))
+                of_G = np.flatnonzero(place_U[owner_G] >= 0)
+                states_UD[group] = self._attended(
+                    tokens_GD[of_G], place_U[owner_G[of_G]], latest_G[of_G], len(group), length
+                )
             encoded_UD: Float32 = states_UD.numpy()
         return encoded_UD
 
@@ -158,6 +159,19 @@ class UserStates:
         tokens_BLD[owner_G, latest_G] = tokens_GD
         absent_BL[owner_G, latest_G] = False
         return self._known.trained.model.sequence.user_state(tokens_BLD, absent_BL)
+
+
+def _groups(count_U: Int64) -> Iterator[tuple[Int64, int]]:
+    """Who is encoded together, and how many baskets they are padded to."""
+    upper_U = np.searchsorted(LENGTHS, count_U)
+    waiting, steps = np.zeros(0, np.int64), np.unique(upper_U).tolist()
+    for step, longer in zip(steps, [*steps[1:], None], strict=True):
+        group = np.concatenate([waiting, np.flatnonzero(upper_U == step)])
+        waiting = group[:0]
+        if longer is not None and len(group) * (LENGTHS[longer] - LENGTHS[step]) <= FEW_TOKENS:
+            waiting = group
+        else:
+            yield group, LENGTHS[step]
 
 
 class _Rows:
