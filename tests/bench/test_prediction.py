@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from own_rows import log_of
+from own_rows import events, log_of
 from shop import FIRST, Shop
 
 from shoploop.bench.prediction import datasets, next_click, next_item, tafeng
 from shoploop.bench.prediction.ablation import ablation
-from shoploop.bench.prediction.contest import candidates, contest
+from shoploop.bench.prediction.contest import METRICS, candidates, contest
+from shoploop.bench.prediction.next_basket import without_last
 from shoploop.bench.prediction.parts import parts_of
 from shoploop.bench.prediction.problem import Problem, ProtocolViolated
 from shoploop.bench.prediction.reasons import reasons, without
@@ -139,6 +140,29 @@ def test_every_method_is_measured_with_an_interval_and_held_against_the_fused_sc
     assert {each["than"] for each in measured["comparisons"]} == methods - {"fused"}
     assert measured["seeds"] == [0, 1] and len(measured["alpha"]) == 2
     json.dumps(measured, allow_nan=False)
+
+
+def test_of_several_target_days_each_counts_and_users_are_drawn_with_all_of_theirs(problem):
+    later, before = np.arange(60) / 60, np.zeros(60)
+
+    def known(made, seed, say):
+        value = later if made.problem is problem else before
+        return {"fused": dict.fromkeys(METRICS, value), "popular": dict.fromkeys(METRICS, before)}, {}, np.arange(60)
+
+    found = contest(problem, seeds=(0,), once=known, earlier=[replace(problem, slices={})])
+    assert found["targets"] == 120
+    assert found["methods"]["fused"]["ndcg@10"] == pytest.approx(later.mean() / 2)
+    assert found["slices"]["even"]["fused"]["ndcg@10"] == pytest.approx(later[::2].mean())
+    low, high = found["methods"]["fused"]["interval"]["ndcg@10"]
+    # of 60 means of two visits, not of 120 visits
+    assert (high - low) / 2 == pytest.approx(1.96 * later.std() / 2 / 60**0.5, rel=0.25)
+
+
+def test_a_visit_that_did_not_happen_yet_is_left_out_with_all_after_it():
+    rows = events([("ann", "a", 1), ("ann", "b", 2), ("ann", "c", 2), ("ann", "d", 5), ("bob", "a", 4)])
+    assert without_last(rows, 0).equals(rows)
+    assert without_last(rows, 1)["item"].to_list() == ["a", "b", "c"]
+    assert without_last(rows, 2)["item"].to_list() == ["a"]
 
 
 def test_habits_are_found_and_best_sellers_find_them_less_well(measured):

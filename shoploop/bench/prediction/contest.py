@@ -155,11 +155,14 @@ def contest(
     seeds: Sequence[int] = (0,),
     say: Say = lambda what: None,
     once: "Callable[[Samples, int, Say], Once] | None" = None,
+    earlier: Sequence[Problem] = (),
 ) -> dict[str, Any]:
     """Runs every method.
 
     Args:
         problem: What to predict.
+        earlier: The same of times before: their targets count beside its own, and what is drawn is users with all of theirs.
+            Each is learned for by itself.
         seeds: Of negatives, initial weights, order of batches and trees; each is a training of its own.
         say: Told what begins.
         once: What is run with one seed; every method where not given.
@@ -168,35 +171,43 @@ def contest(
         ``methods``: per method the mean over seeds of each metric, and 95 % intervals over users; ``slices`` the same of
         :func:`~shoploop.bench.prediction.parts.parts_of` the targets;
         ``comparisons`` of the fused score with every other, paired; ``held_against``: rivals beside
-        what is known of them, by seed; ``counts``, ``alpha`` by seed,
+        what is known of them, by seed; ``counts``, how many ``targets``, ``alpha`` by seed,
         ``candidates`` as of :func:`reach` with the first seed, ``seconds``, ``peak_rss_bytes``.
     """
     from shoploop.evaluation.scoring import comparison, summary
 
     started = time.perf_counter()
-    total: dict[str, dict[str, Array]] = {}
+    problems = (problem, *earlier)
+    sums: list[dict[str, dict[str, Array]]] = [{} for _ in problems]
     alphas: list[dict[str, float]] = []
     found: dict[str, Any] = {}
     held: list[dict[str, Any]] = []
-    order = np.arange(0)
-    for seed in seeds:
-        made = Samples(problem, seed, say)
-        metrics, alpha, order = (once or every_method)(made, seed, say)
-        alphas.append(alpha)
-        held += [{"seed": seed, **row} for row in made.held]
-        found = found or reach(problem, made)
-        for name, values in metrics.items():
-            mine = total.setdefault(name, {metric: np.zeros(len(order)) for metric in METRICS})
-            for metric in METRICS:
-                mine[metric] += values[metric] / len(seeds)
-    users_Q = np.array([request.user for request in problem.targets])[order]
+    orders = [np.arange(0) for _ in problems]
+    for number, one in enumerate(problems):
+        for seed in seeds:
+            made = Samples(one, seed, say)
+            metrics, alpha, orders[number] = (once or every_method)(made, seed, say)
+            alphas.append(alpha)
+            held += [{"seed": seed, **row} for row in made.held]
+            found = found or reach(one, made)
+            for name, values in metrics.items():
+                mine = sums[number].setdefault(name, {metric: np.zeros(len(orders[number])) for metric in METRICS})
+                for metric in METRICS:
+                    mine[metric] += values[metric] / len(seeds)
+    total = {
+        name: {metric: np.concatenate([of_one[name][metric] for of_one in sums]) for metric in METRICS}
+        for name in sums[0]
+    }
+    users_Q = _users(problems, orders)
+    parts = _parts(problems, orders)
     bootstrap = _bootstrap(users_Q, seeds[0])
     return {
         "dataset": problem.dataset,
         "seeds": list(seeds),
         "counts": dict(problem.counts),
+        "targets": len(users_Q),
         "methods": {name: summary(values, bootstrap, METRICS) for name, values in total.items()},
-        "slices": {name: _slice(total, part_Q[order], users_Q, seeds[0]) for name, part_Q in parts_of(problem).items()},
+        "slices": {name: _slice(total, part_Q, users_Q, seeds[0]) for name, part_Q in parts.items()},
         "comparisons": [
             comparison("fused", than, metric, total, bootstrap)
             for than in total
@@ -207,6 +218,27 @@ def contest(
         "alpha": alphas,
         "candidates": found,
     } | cost(started)
+
+
+def _users(problems: Sequence[Problem], orders: Sequence[npt.NDArray[np.intp]]) -> npt.NDArray[np.intp]:
+    """Whose each target is, by one number in all problems."""
+    names = [
+        one.log.users[one.targets[place].user]
+        for one, order in zip(problems, orders, strict=True)
+        for place in order.tolist()
+    ]
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _parts(problems: Sequence[Problem], orders: Sequence[npt.NDArray[np.intp]]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Parts of all targets."""
+    parts = [parts_of(one) for one in problems]
+    return {
+        name: np.concatenate(
+            [part.get(name, np.zeros(len(order), bool))[order] for part, order in zip(parts, orders, strict=True)]
+        )
+        for name in dict.fromkeys(name for part in parts for name in part)
+    }
 
 
 def _bootstrap(users_Q: npt.NDArray[np.intp], seed: int) -> "Bootstrap":
