@@ -205,6 +205,13 @@ def test_a_rival_far_below_what_is_known_of_it_fails_the_benchmark():
         refuse_weak({"held_against": near + far})
 
 
+def test_a_rival_is_held_against_what_is_known_of_it_by_the_mean_over_seeds():
+    row = {"rival": "sasrec", "metric": "hit@10", "slice": None, "known": 0.06}
+    refuse_weak({"held_against": [row | {"found": found} for found in (0.055, 0.06, 0.062)]})
+    with pytest.raises(RivalTooWeak, match=r"sasrec reaches hit@10 0\.0557, and"):
+        refuse_weak({"held_against": [row | {"found": found} for found in (0.055, 0.055, 0.057)]})
+
+
 def test_rivals_are_measured_on_the_targets_in_their_order(round_trip):
     rows = [(user, item, day) for user, items in (("ann", "aba"), ("bob", "bab")) for day, item in enumerate(items)]
     problem = problem_of(rows, rivals=("tifu_knn",))
