@@ -49,7 +49,7 @@ def cast(raw: Mapped, loaded: Loaded, *, further: bool = False) -> pl.DataFrame:
         if column == "time":
             columns[column] = _time(raw, values, loaded)
         elif column in _DAYS and raw.name == "offers":
-            columns[column] = _time(raw, values, loaded).dt.date()
+            columns[column] = _day(raw, values, loaded)
         elif column == ENDS and raw.name == "items":
             columns[schemas.ENDS] = _time(raw, without_never(values), loaded).dt.date()
             continue
@@ -194,6 +194,15 @@ def _time(raw: Mapped, values: pl.Series, loaded: Loaded) -> pl.Series:
         f"A wall-clock time that {source.time_zone} skipped in spring; read as one hour later.",
     )
     return parsed.times
+
+
+def _day(raw: Mapped, values: pl.Series, loaded: Loaded) -> pl.Series:
+    """The days of a column of times, on the clock of the spec's zone: what ends with the evening of a Sunday there does not
+    end on UTC's Monday. Days without a clock, which are read as UTC's midnights, stay the days that they are."""
+    read = _time(raw, values, loaded)
+    if (read.dt.truncate("1d") == read).all():
+        return read.dt.date()
+    return read.dt.convert_time_zone(raw.source.time_zone).dt.date()
 
 
 def _number(raw: Mapped, column: str, values: pl.Series, read: Numbers, loaded: Loaded) -> pl.Series:

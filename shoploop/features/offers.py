@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shoploop.errors import SchemaMismatch
 from shoploop.features.contract import Contract
 from shoploop.features.distinct import distinct
 from shoploop.features.log import Float32, Int32, Vocabulary
@@ -103,8 +104,9 @@ def write_offers(data: Path, out: Path, vocabulary: Vocabulary) -> int:
 
 def stage_offers(features: Path, out: Path) -> None:
     """Writes into a package those offers that were not over when the days of evaluation began, which may be replayed, and
-    those that a change is counted from; nothing where the contract knows of none."""
-    if not (features / FILE).exists():
+    those that a change is counted from; nothing where the contract knows of none, as that of a renewed version may though
+    the tables at hand have some."""
+    if not Contract.from_json(json.loads((features / "contract.json").read_text())).offer_kinds:
         return
     first: int = json.loads((features / "features.json").read_text())["evaluation_day"]
     kept = pl.scan_parquet(features / FILE).filter(pl.col("until") >= first - CHANGE_DAYS)
@@ -185,9 +187,15 @@ class Offers:
     @classmethod
     def of_features(cls, folder: Path, contract: Contract, vocabulary: Vocabulary | None = None) -> "Offers | None":
         """Those of a features folder or a package, in codes of its vocabulary or of another; None where the contract knows of
-        none."""
+        none.
+
+        Raises:
+            SchemaMismatch: the contract knows of offers, and the folder of none.
+        """
         if not contract.offer_kinds:
             return None
+        if not (folder / FILE).exists():
+            raise SchemaMismatch(f"It has learned from what is on offer, and {folder} does not say what is.")
         own, rows = Vocabulary.of_features(folder), pl.read_parquet(folder / FILE)
         if vocabulary is not None and vocabulary.items != own.items:
             codes_I = vocabulary.encode(list(own.items))

@@ -35,6 +35,10 @@ def shoploop(*arguments, cwd):
         (["serve", "nobody"], "nobody"),
         (["serve", "nobody", "--out-of-stock", "mistyped.txt"], "mistyped.txt"),
         (["explain", "recommender.spec.trainin"], "training"),
+        (
+            ["bench", "next-basket", "--dataset", "tafeng", "--offers"],
+            "Nothing is known of what was on offer in tafeng",
+        ),
     ],
     ids=lambda value: " ".join(value[:1]) if isinstance(value, list) else "",
 )

@@ -57,6 +57,19 @@ def test_times_are_taken_by_their_day(load):
     assert found.select("from", "until").rows() == [(date(2024, 5, 1), date(2024, 5, 7))]
 
 
+@pytest.mark.parametrize(
+    ("zone", "first", "last"),
+    [
+        ("Europe/Berlin", "2024-05-01T00:00:00+02:00", "2024-05-07T23:59:59+02:00"),
+        ("America/New_York", "2024-05-01 06:00", "2024-05-07 23:59"),
+        ("America/New_York", "2024-05-01", "2024-05-07"),
+    ],
+)
+def test_days_are_those_of_the_shops_clock(load, zone, first, last):
+    found = load(f"item,from,until\ntea,{first},{last}", time_zone=zone)["offers"]
+    assert found.select("from", "until").rows() == [(date(2024, 5, 1), date(2024, 5, 7))]
+
+
 def test_without_its_last_day_the_table_is_refused_by_the_name_of_the_column(load):
     with pytest.raises(
         SchemaMismatch, match=r"no column 'until'.*spec\.data\.tables\.offers\.columns: \{until: \.\.\.\}"

@@ -102,6 +102,12 @@ def of_features_no_longer_computed(folder):
     return rewritten(folder, contract=contract | {"pair_features": ["moon_phase", *contract["pair_features"][1:]]})
 
 
+def of_offers_that_are_no_longer_told(folder):
+    contract = load_version(folder).contract
+    named = {"offer_kinds": ["mailer"], "pair_features": ["item_offer", *contract["pair_features"][1:]]}
+    return rewritten(folder, contract=contract | named)
+
+
 def of_another_model(folder):
     config = load_version(folder).config
     return rewritten(folder, config=config | {"model": {"layers": 3}})
@@ -122,6 +128,7 @@ def replaced(folder):
         (without_manifest, "manifest.json cannot be read"),
         (gone, "Its files are gone"),
         (of_features_no_longer_computed, "names moon_phase, which this version of shoploop does not compute"),
+        (of_offers_that_are_no_longer_told, "has learned from what is on offer, and features does not say what is"),
         (of_another_model, "holds another model than this shoploop builds"),
         (replaced, "where v"),
     ],
@@ -131,7 +138,8 @@ def test_a_version_that_cannot_be_compared_says_why(serving, compared, befell, w
     record, metrics = compared(folder)
     assert (record.version, record.compared, metrics) == (folder.name, False, None)
     assert why in record.why_not
-    assert record.unread is (befell is not of_features_no_longer_computed), "no bringing back helps where it was read"
+    was_read = befell in (of_features_no_longer_computed, of_offers_that_are_no_longer_told)
+    assert record.unread is not was_read, "no bringing back helps where it was read"
 
 
 def test_a_version_of_another_key_is_not_compared(serving, compared):

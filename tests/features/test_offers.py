@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from own_rows import MILK_EVERY_WEEK, catalog_of, events, items, log_of
 from shop import FIRST
 
+from shoploop.errors import SchemaMismatch
 from shoploop.features.contract import OF_OFFERS, Contract, resolve
 from shoploop.features.history import history_of
 from shoploop.features.item import ItemStatistics
@@ -188,3 +189,8 @@ def test_a_folder_of_features_holds_them_in_codes_and_days(tmp_path):
         assert found[1].tolist() == [float(item == "milk") for item in vocabulary.items]
         assert not found[0].any()
     assert Offers.of_features(tmp_path, Contract()) is None
+
+
+def test_a_folder_that_says_nothing_of_what_a_contract_has_learned_from_is_refused(tmp_path):
+    with pytest.raises(SchemaMismatch, match="It has learned from what is on offer"):
+        Offers.of_features(tmp_path, Contract(offer_kinds=("mailer",)))

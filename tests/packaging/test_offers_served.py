@@ -3,6 +3,8 @@
 Milk is in the south's mailer from day 30 to the day served on, which is day 60, and apples in all shops' from day 62 on.
 """
 
+import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -13,9 +15,11 @@ from shop.stored import write_files
 
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data.step import load_data
+from shoploop.features.contract import Contract
 from shoploop.features.history import history_of
 from shoploop.features.joins import Joins
 from shoploop.features.materialize import materialize_features
+from shoploop.features.offers import stage_offers
 from shoploop.features.pairs import pair_parts
 from shoploop.packaging.staging import stage_ranker
 from shoploop.ranking.answer import RecommendRequest
@@ -109,6 +113,17 @@ def test_a_package_holds_no_offer_that_is_long_over(run):
 
     assert last_days(run / "features") == [FIRST + 3, FIRST + 60, FIRST + 70]
     assert last_days(run / "ranker" / "features") == [FIRST + 60, FIRST + 70]
+
+
+def test_a_renewed_version_that_knows_of_no_offers_takes_none_along(run, tmp_path):
+    shutil.copytree(run / "features", tmp_path / "features", symlinks=True)
+    file = tmp_path / "features" / "contract.json"
+    contract = Contract.from_json(json.loads(file.read_text()))
+    for kept, taken in ((contract, True), (contract.without_offers(), False)):
+        file.write_text(json.dumps(kept.to_json()))
+        stage_offers(tmp_path / "features", tmp_path)
+        assert (tmp_path / "offers.parquet").exists() is taken
+        (tmp_path / "offers.parquet").unlink(missing_ok=True)
 
 
 def test_it_answers(ranker):

@@ -15,6 +15,7 @@ from shoploop.candidates.fetching import CandidateConfig
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.history import history_of
 from shoploop.features.item import ItemMatrix, ItemStatistics
+from shoploop.features.offers import Offers
 from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.shop import ShopRow, ShopStatistics
 from shoploop.features.user import user_rows, user_stats
@@ -114,7 +115,7 @@ class MemoryJoins:
         return {day: self.shops_of.rows_on(day) for day in days}
 
     def offers(self, vocabulary, contract):
-        return None
+        return Offers.of_features(Path("features"), contract, vocabulary)  # which is not there
 
 
 class MemoryFeatures:
