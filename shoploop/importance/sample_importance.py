@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from shoploop.importance.cells import columns_of, is_frame, missing
 from shoploop.importance.columns import Columns
-from shoploop.importance.confirming import confirmed
 from shoploop.importance.doubt import noise_by_label
 from shoploop.importance.estimators.errors import ColumnsDiffer, LabelsMissing, LabelUnknown, NewRowsUnknown
 from shoploop.importance.estimators.interface import make_estimator
@@ -198,5 +197,4 @@ def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -
 
     chances = Chances.of(scores, table, seed=seed)
     rate_C = noise_by_label(chances.chance_NC, table.y_N, plainly)
-    rate_C = confirmed(rate_C, chances.own_N, table, config, seed=seed)
     return weights_by_noise(chances.own_N, table.y_N, rate_C, config), rate_C, chances
