@@ -274,9 +274,8 @@ class Joiner:
     def _pass_to(self, time: datetime) -> list[Example]:
         """Closes what no feedback can be joined to any more; returns what can be learned of feedback that waited in vain."""
         times, ordered = self._times, self._sorted_times
-        time = time.astimezone(
-            UTC
-        )  # of two zones that are objects of their own a comparison takes twenty times as long
+        # of two zones that are objects of their own a comparison takes twenty times as long
+        time = time.astimezone(UTC)
         times.append(time)
         if not ordered or time >= ordered[-1]:  # nearly all come in their order
             ordered.append(time)
