@@ -26,6 +26,9 @@ from shoploop.errors import SchemaMismatch
 OF_ENTRIES = ("item", "quantity", "price", "title", "category", "brand", "image")
 """Of a list in a row: what is said of each of its entries."""
 
+LISTED_ONCE = 0.95
+"""Share of the rows of a table of items that have an id of their own: tables are exported with some rows twice."""
+
 
 def guess_events(uri: str, given: Mapping[str, str] | None = None, *, items_uri: str | None = None) -> Guess:
     """Looks at a log.
@@ -177,7 +180,7 @@ def _fitting(items: pl.DataFrame, columns: Sequence[Column], found: Mapping[str,
     A table of shows tells of shows, though the log names episodes as well.
     """
     named = found["item"]
-    keys = [c for c in columns_of(items) if not c.nested and c.distinct == items.height]
+    keys = _keys(items)
     column_named = next(c for c in columns if c.name == named.columns[0])
     ids = text_of(column_named.values).drop_nulls().unique()
     share = max((known_share(column_named, key) for key in keys), default=0.0)
@@ -196,12 +199,17 @@ def _fitting(items: pl.DataFrame, columns: Sequence[Column], found: Mapping[str,
     return {"item": replace(listed, sure=same_name, why=why)}
 
 
+def _keys(items: pl.DataFrame) -> list[Column]:
+    """The columns that tell one row of a table of items from another."""
+    return [c for c in columns_of(items) if not c.nested and c.distinct >= LISTED_ONCE * max(items.height, 1)]
+
+
 def _listed_in(items: pl.DataFrame, columns: Sequence[Column], proposed: Proposal | None) -> dict[str, Proposal]:
     """The column of a log that names what a table of items lists.
 
     That is the one called as the table's key. Of others the proposed one comes first, then that of most items.
     """
-    keys = [c for c in columns_of(items) if not c.nested and c.distinct == items.height]
+    keys = _keys(items)
     others = [role for role in ITEM_COLUMNS if role in NAMES and role != "item"]
     # id and name are called alike in any two tables, and a title is no key
     names = {

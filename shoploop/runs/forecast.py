@@ -25,11 +25,14 @@ from shoploop.features.ends import within_ends
 from shoploop.features.log import purchases
 from shoploop.features.materialize import request_days
 from shoploop.features.repeats import is_of_repeats
+from shoploop.features.shop import refuse_shopless
 from shoploop.features.sold_before import COARSER, sold_before, sold_once
 from shoploop.features.windows import choose_windows, unknown_share
 from shoploop.importance.checks.effort import CheckConfig, first_judged_day
+from shoploop.samples.shop_step import choose_shop_visits
 from shoploop.samples.step import TRAINING_NEGATIVES, Chosen, choose_visits
 from shoploop.steps import STEPS, not_asked_for
+from shoploop.surfaces.shops.visits import visits_of
 from shoploop.training.sequence_task import sequence_task
 from shoploop.validation.expectations import Expectation, configured
 
@@ -200,6 +203,10 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         rows = purchases(kept)
         bought = rows.select("user", "item", "day").unique()
         plan.sessions = in_sessions(rows, spec.training.task)
+        in_shops = None
+        if "Shops" in spec.training.surfaces:
+            in_shops = purchases(within_ends(events)[0])
+            refuse_shopless(in_shops)
         windows = choose_windows(bought, last=outside.span.last, training=spec.training, sessions=plan.sessions)
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
@@ -218,6 +225,8 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         plan.chosen = choose_visits(
             user_V, plan.visits["day"].to_numpy(), windows.split, seed=spec.training.seed, latest=latest
         )
+        if in_shops is not None:
+            choose_shop_visits(visits_of(in_shops), windows.split, seed=spec.training.seed)
         before = known.filter(pl.col("day") < windows.split.training_first).sort("user", "day")
         user_R, day_R, item_R = (before[name].to_numpy() for name in ("user", "day", "item"))
         task = sequence_task(user_R, day_R, item_R, spec.training.task)

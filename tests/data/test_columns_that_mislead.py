@@ -166,6 +166,17 @@ def test_an_item_of_which_the_table_of_items_lists_nothing_is_in_doubt_where_no_
     assert item.columns == ("episode_id",) and not item.sure and "lists 0% of what it holds" in item.why
 
 
+def test_a_row_that_a_table_of_items_holds_twice_lets_its_ids_stay_ids(tables):
+    rows = [f"{1000 + n},Lamp {n}\n" for n in range(40)]
+    items = tables.csv("items.csv", "sku,title\n" + "".join([*rows, "1003,Lamp of brass\n"]))
+    log = {"who": who, "sku": lambda n: 1000 + n % 40, "date": day}
+    item = guess_events(tables.csv("log.csv", csv(**log)), items_uri=items).found["item"]
+    assert item.columns == ("sku",) and item.sure
+    log["nr"] = log.pop("sku")
+    item = guess_events(tables.csv("log.csv", csv(**log)), items_uri=items).found["item"]
+    assert item.columns == ("nr",) and item.sure and "100%" in item.why
+
+
 def test_pieces_are_no_items_though_the_table_lists_such_numbers(tables):
     items = tables.csv("items.csv", "sku,title\n" + "".join(f"{n},Thing {n}\n" for n in range(1, 12)))
     log = {"user": who, "item_id": lambda n: f"other{n % 7}x", "quantity": lambda n: n % 3 + 1, "date": day}

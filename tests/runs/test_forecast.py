@@ -86,6 +86,20 @@ def test_what_is_too_little_is_told_in_the_words_of_the_step_that_refuses_it(for
     assert found["estimate"] is None
 
 
+def test_shops_that_a_run_would_refuse_are_foretold_in_the_same_words(foretold, tmp_path):
+    """All in one shop; and in two, of which hardly a row says so."""
+    shop, both = bought(users=60, days=90, every=6), {"training": {"surfaces": ["Items", "Shops"]}}
+    day, user = pl.col("time").dt.date(), pl.col("user")
+    of_two = pl.when(user > "3").then(pl.lit("b")).otherwise(pl.lit("a"))
+    early = pl.when(day <= day.min() + pl.duration(days=1)).then(of_two)
+    for where, step in ((pl.lit("a"), "materialize_features"), (early, "build_samples")):
+        found, data = foretold(shop.with_columns(shop=where), **both)
+        with pytest.raises(TooFewEvents) as refused:
+            carry(tmp_path / step, data, settings=both, until=step)
+        assert states(found)[step] == "too little" and why(found, step) == str(refused.value)
+        assert states(found)["train_fused"] == "not reached"
+
+
 def test_named_days_in_which_nobody_came_are_foretold_with_a_number_that_would_do(foretold, tmp_path):
     """Daily visits for ninety days, of which the last week has but a few orders of one user."""
     shop = bought(users=60, days=90, every=6)
