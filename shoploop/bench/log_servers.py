@@ -18,6 +18,7 @@ KAFKA = "SHOPLOOP_KAFKA"
 """Names a script that starts a broker: ``up`` prints its address last, ``down`` ends it."""
 
 PATIENCE_SECONDS = 60
+ATTEMPTS = 3
 
 
 @contextmanager
@@ -82,15 +83,24 @@ def _kafka(folder: Path) -> Iterator[str]:
             f"There is no Kafka here to start. Name one that runs (--log kafka://HOST:PORT), or in {KAFKA} a script that "
             "starts one by `up` and ends it by `down`."
         )
-    settings = {"KAFKA_TEST_HOME": str(folder / "kafka"), "KAFKA_TEST_PORT": str(free_port())}
-
-    def call(what: str) -> str:
-        done = subprocess.run([script, what], env=os.environ | settings, capture_output=True, text=True)
-        if done.returncode:
-            raise ShoploopError(f"{script} {what} ended with {done.returncode}: {done.stderr[-1000:]}")
-        return done.stdout
-
+    for attempt in range(ATTEMPTS):
+        # the port beside is taken, too, and somebody may be quicker
+        settings = {"KAFKA_TEST_HOME": str(folder / str(attempt)), "KAFKA_TEST_PORT": str(free_port())}
+        try:
+            told = _call(script, "up", settings)
+            break
+        except ShoploopError:
+            if attempt == ATTEMPTS - 1:
+                raise
     try:
-        yield call("up").split()[-1]
+        yield told.split()[-1]
     finally:
-        call("down")
+        _call(script, "down", settings)
+
+
+def _call(script: str, what: str, settings: dict[str, str]) -> str:
+    done = subprocess.run([script, what], env=os.environ | settings, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-2000:]
+        raise ShoploopError(f"{script} {what} ended with {done.returncode}: {said}")
+    return done.stdout
