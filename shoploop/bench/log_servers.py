@@ -90,6 +90,8 @@ def _kafka(folder: Path) -> Iterator[str]:
             told = _call(script, "up", settings)
             break
         except ShoploopError:
+            with suppress(ShoploopError):  # where it failed late, something runs
+                _call(script, "down", settings)
             if attempt == ATTEMPTS - 1:
                 raise
     try:
