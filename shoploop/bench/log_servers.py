@@ -17,6 +17,7 @@ from shoploop.packaging.local_service import free_port
 KAFKA = "SHOPLOOP_KAFKA"
 """Names a script that starts a broker: ``up`` prints its address last, ``down`` ends it."""
 
+NAME_ONE = "Mend that, or name a server that runs by --log."
 PATIENCE_SECONDS = 60
 ATTEMPTS = 3
 
@@ -67,7 +68,7 @@ def _redis(folder: Path) -> Iterator[str]:
                     break
                 if server.poll() is not None or time.monotonic() > until:
                     told = (folder / "said").read_text(errors="replace")[-1000:]
-                    raise ShoploopError(f"The Redis that was started does not answer. It says: {told}")
+                    raise ShoploopError(f"The Redis that was started does not answer. {NAME_ONE} It says: {told}")
                 time.sleep(0.02)
         yield f"127.0.0.1:{port}"
     finally:
@@ -104,5 +105,5 @@ def _call(script: str, what: str, settings: dict[str, str]) -> str:
     done = subprocess.run([script, what], env=os.environ | settings, capture_output=True, text=True)
     if done.returncode:
         said = (done.stdout + done.stderr)[-2000:]
-        raise ShoploopError(f"{script} {what} ended with {done.returncode}: {said}")
+        raise ShoploopError(f"{script} {what} ended with {done.returncode}. {NAME_ONE} It says: {said}")
     return done.stdout

@@ -18,7 +18,7 @@ def source_digest(data_spec: DataSpec) -> str:
         DataUnreadable: a file is missing or unreadable.
     """
     if data_spec.dataset is not None:
-        source = found(data_spec)
+        source = dataset_of(data_spec)
         settings = f"{data_spec.dataset} {source.version()}"
         return sources.digest_of_files(source.files(offers=data_spec.offers), settings=settings)
     assert data_spec.tables is not None
@@ -29,7 +29,7 @@ def source_digest(data_spec: DataSpec) -> str:
     return sources.digest(given, settings=settings)
 
 
-def found(data_spec: DataSpec) -> Dataset:
+def dataset_of(data_spec: DataSpec) -> Dataset:
     """The dataset that is named.
 
     Raises:
@@ -87,7 +87,7 @@ def check_columns(data_spec: DataSpec) -> list[str]:
     from shoploop.data import tables  # reads files, which a digest does not
 
     if data_spec.tables is None:
-        found(data_spec)
+        dataset_of(data_spec)
         return []
     unseen = []
     for name, source in data_spec.tables:

@@ -7,7 +7,7 @@ from shoploop import progress
 from shoploop.api.v1alpha1 import DataSpec
 from shoploop.data import canonical, tables
 from shoploop.data.collected import add_collected, add_searches, collected_through, write_shown
-from shoploop.data.inputs import found, image_of, source_digest
+from shoploop.data.inputs import dataset_of, image_of, source_digest
 from shoploop.data.picture_files import ENCODER, PictureFolder, encoder_bytes
 from shoploop.data.rules import Loaded
 
@@ -62,6 +62,6 @@ def read_raw(data_spec: DataSpec) -> Loaded:
         SpecInvalid, DataUnreadable, SchemaMismatch, TableEmpty: as :func:`load_data`.
     """
     if data_spec.dataset is not None:
-        return found(data_spec).load(offers=data_spec.offers)
+        return dataset_of(data_spec).load(offers=data_spec.offers)
     assert data_spec.tables is not None
     return tables.load(data_spec.tables)

@@ -68,9 +68,9 @@ class AdaGrad(Optimizer):
     """Duchi, Hazan and Singer (2011). The squares are of each example's own gradient: a batch takes about as far as its
     examples one by one.
 
-    The sum of squares begins at a quarter of what an example that surprises wholly would add, and not at nothing: from there
-    the first step is as long as the rate whatever the gradient, for a rival that hardly counted as for what was chosen, and
-    the first few who push an item would move it farthest.
+    The sum of squares begins at a quarter of what an example that surprises wholly would add. From nothing the first step
+    would be as long as the rate whatever the gradient, for a rival that hardly counted as for what was chosen, and the first
+    few who push an item would move it farthest.
     """
 
     slots = 1
