@@ -20,6 +20,7 @@ def describe_recommender(file: Path, json_: str | None) -> None:
     from shoploop.cli.run import load_with_data
     from shoploop.data.description import describe
     from shoploop.data.step import read_raw
+    from shoploop.features.searched import taken_after_searches
     from shoploop.runs.forecast import forecast
 
     recommender = load_with_data(file)
@@ -33,7 +34,10 @@ def describe_recommender(file: Path, json_: str | None) -> None:
             print(f"! {sentence}", file=sys.stderr)
         raise
     whole = {"name": recommender.metadata.name, "source": _source(spec.data), **description}
-    whole |= forecast(spec, description, tables["interactions"])
+    searched = None
+    if "Search" in spec.training.surfaces and "searches" in tables:
+        searched = taken_after_searches(tables["searches"], tables["items"])
+    whole |= forecast(spec, description, tables["interactions"], searched=searched)
     write_json(whole, json_)
     if json_ != "-":
         _print(whole, file)

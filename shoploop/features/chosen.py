@@ -13,6 +13,7 @@ from shoploop.data.moments import in_sessions
 from shoploop.data.picture_files import FILE as PICTURES
 from shoploop.features.ends import Outside, read_interactions
 from shoploop.features.log import purchases
+from shoploop.features.searched import SEARCHES, taken_after_searches
 from shoploop.features.shop import refuse_shopless
 from shoploop.features.windows import Windows, choose_windows
 
@@ -41,7 +42,16 @@ def choose_days(data: Path, training: TrainingSpec) -> ChosenDays:
         refuse_shopless(bought)
     sessions = in_sessions(bought, training.task)
     pictured = pl.read_parquet(data / PICTURES, columns=["item"])["item"] if (data / PICTURES).exists() else ()
+    searched = None
+    if "Search" in training.surfaces and (data / SEARCHES).exists():
+        named = pl.read_parquet(data / "items.parquet", columns=["item"])
+        searched = taken_after_searches(pl.read_parquet(data / SEARCHES, columns=["user", "item", "time"]), named)
     windows = choose_windows(
-        bought, last=outside.span.last, training=training, sessions=sessions, pictured=list(pictured)
+        bought,
+        last=outside.span.last,
+        training=training,
+        sessions=sessions,
+        searched=searched,
+        pictured=list(pictured),
     )
     return ChosenDays(interactions=interactions, outside=outside, bought=bought, sessions=sessions, windows=windows)

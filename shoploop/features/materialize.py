@@ -31,12 +31,10 @@ from shoploop.features.log import PurchaseLog, Vocabulary, day_of
 from shoploop.features.offers import FILE as OFFERS
 from shoploop.features.offers import offered, write_offers
 from shoploop.features.packing import pack
+from shoploop.features.searched import SEARCHES
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_stats
 from shoploop.features.windows import unknown_share
-
-SEARCHES = "searches.parquet"
-"""In a folder of ``load_data``, where there are searches."""
 
 REGISTERED = "registered with Feast"
 """A part of the step, for who watches."""

@@ -1,6 +1,6 @@
 """Which days and which items a run is about: chosen from the purchases before anything is counted."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -17,7 +17,13 @@ class Windows:
 
 
 def choose_windows(
-    bought: pl.DataFrame, *, last: int, training: TrainingSpec, sessions: bool = False, pictured: Collection[str] = ()
+    bought: pl.DataFrame,
+    *,
+    last: int,
+    training: TrainingSpec,
+    sessions: bool = False,
+    searched: pl.DataFrame | None = None,
+    pictured: Collection[str] = (),
 ) -> Windows:
     """The days to learn from and to evaluate on, and the items that are known.
 
@@ -30,6 +36,8 @@ def choose_windows(
         last: The log's last day, days since 1970-01-01 (UTC).
         training: Days that the spec names.
         sessions: Whether it is a log of sessions.
+        searched: Rows of :func:`shoploop.features.searched.taken_after_searches`: what was taken so is known by the same rule
+            as what was bought, behind it and as far as there is room.
         pictured: Items that are known by their pictures, whether bought or not: they are among the items as far as there is
             room.
 
@@ -42,17 +50,24 @@ def choose_windows(
     split = choose_split(user_V, day_V, last=last, training=training, sessions=sessions)
     refuse_too_little(user_V, day_V, split, training=training, sessions=sessions)
     vocabulary = choose_vocabulary(bought, before=split.evaluation_first)
-    new = _first_bought_since(bought, split.evaluation_first)[: MAX_VOCABULARY - len(vocabulary)]
-    vocabulary = Vocabulary(tuple(sorted([*vocabulary.items, *new])))
-    if pictured:
-        more = sorted(set(pictured) - set(vocabulary.items))[: MAX_VOCABULARY - len(vocabulary)]
-        vocabulary = Vocabulary(tuple(sorted([*vocabulary.items, *more])))
+    vocabulary = _joined(vocabulary, _first_taken_since(bought, split.evaluation_first))
+    if searched is not None:
+        vocabulary = _joined(vocabulary, choose_vocabulary(searched, before=split.evaluation_first).items)
+        vocabulary = _joined(vocabulary, _first_taken_since(searched, split.evaluation_first))
+    vocabulary = _joined(vocabulary, sorted(pictured))
     return Windows(split=split, vocabulary=vocabulary)
 
 
-def _first_bought_since(bought: pl.DataFrame, day: int) -> list[str]:
-    """Items of which nobody bought any before the day, those that came first in front, ties by id."""
-    first = bought.lazy().group_by("item").agg(pl.col("day").min()).filter(pl.col("day") >= day)
+def _joined(vocabulary: Vocabulary, items: Sequence[str]) -> Vocabulary:
+    """With those of the others that it has not, the first of them, as far as there is room."""
+    known = frozenset(vocabulary.items)
+    more = [item for item in items if item not in known][: MAX_VOCABULARY - len(vocabulary)]
+    return Vocabulary(tuple(sorted([*vocabulary.items, *more])))
+
+
+def _first_taken_since(taken: pl.DataFrame, day: int) -> list[str]:
+    """Items of which nobody took any before the day, those that came first in front, ties by id."""
+    first = taken.lazy().group_by("item").agg(pl.col("day").min()).filter(pl.col("day") >= day)
     found: list[str] = first.sort("day", "item").select("item").collect()["item"].to_list()
     return found
 

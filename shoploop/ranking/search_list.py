@@ -75,7 +75,12 @@ def search_list(lists: Lists, request: SearchRequest, visitor: Visitor, budget: 
     searched = known.searching.search(
         request.query, items=matrix, history=history, day=day, may_I=may_I, least=request.k
     )
-    unsold = known.searching.unsold(request.query, may.of(known.searching.unknown, gone.left_U), least=request.k)
+    unsold = known.searching.unsold(
+        request.query,
+        may.of(known.searching.unknown, gone.left_U),
+        least=request.k,
+        weights=searched.asked.fit.weights,
+    )
     typed = known.searching.numbered(request.query)
     numbered = typed if typed is not None and may.show(typed) else None
     if not len(searched.items_N) and not unsold and numbered is None:

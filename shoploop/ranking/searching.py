@@ -6,6 +6,7 @@ Legend: I items of the vocabulary, U items that it does not hold, N candidates.
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -126,12 +127,26 @@ class Searching:
     def _unsold_names(self) -> Names:
         return Names(item_texts(self._unsold, self._unsold["item"].to_list()))
 
-    def unsold(self, query: str, may_U: npt.NDArray[np.bool_] | None = None, *, least: int = 0) -> list[Unsold]:
-        """Items that nobody bought before the model learned, whose names have some of the query's words, best first; of those
-        that may be shown, where not all may."""
+    def unsold(
+        self,
+        query: str,
+        may_U: npt.NDArray[np.bool_] | None = None,
+        *,
+        least: int = 0,
+        weights: Mapping[str, float] | None = None,
+    ) -> list[Unsold]:
+        """Items that nobody bought before the model learned, whose names have some of the query's words, best first.
+
+        Args:
+            query: As typed.
+            may_U: Which may be shown; unset, all.
+            least: So many, where there are so many, though fewer are found otherwise.
+            weights: Of its words among the names of what is bought. By their rarity among these names, of which there may be
+                few, a name with the same words seemed to have more of them, or less.
+        """
         if not self._unsold.height:
             return []
-        fit = self._unsold_names.fit(query)
+        fit = self._unsold_names.fit(query, weights)
         some = np.flatnonzero(fit.words_I > 0 if may_U is None else (fit.words_I > 0) & may_U)
         order = some[np.lexsort((some, -fit.named_I[some], -fit.bm25_I[some], -fit.words_I[some]))]
         order = order[: max(MOST_UNSOLD, least)]

@@ -135,20 +135,28 @@ START_SECONDS = 1.8
 """To start a step's process."""
 
 
-def forecast(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.DataFrame) -> dict[str, Any]:
+def forecast(
+    spec: RecommenderSpec,
+    description: Mapping[str, Any],
+    events: pl.DataFrame,
+    *,
+    searched: pl.DataFrame | None = None,
+) -> dict[str, Any]:
     """The days, whether there is enough, and the estimate.
 
     Args:
         spec: Of the recommender.
         description: As :func:`shoploop.data.description.describe` gives it.
         events: Canonical interactions.
+        searched: What was taken after searches, where search is asked for and there are any
+            (:func:`shoploop.features.searched.taken_after_searches`).
 
     Returns:
         ``windows`` and ``sold_before``, the share of purchases to learn from whose item was sold on an earlier day (None
         where there is nothing to choose from), ``requests``, ``enough`` (a line a step) and ``estimate``
         (None where the run would end early).
     """
-    plan = _plan(spec, events)
+    plan = _plan(spec, events, searched)
     enough = _enough(spec, description, events, plan)
     ends = any(line.state == "too little" for line in enough)
     sizes = None if ends else _sizes(spec, events, plan)
@@ -196,7 +204,7 @@ class _Plan:
     """The step that would end the run, and what it says."""
 
 
-def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
+def _plan(spec: RecommenderSpec, events: pl.DataFrame, searched: pl.DataFrame | None) -> _Plan:
     plan, step = _Plan(), "materialize_features"
     try:
         kept, outside = within_ends(with_codes(events))
@@ -207,7 +215,9 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame) -> _Plan:
         if "Shops" in spec.training.surfaces:
             in_shops = purchases(within_ends(events)[0])
             refuse_shopless(in_shops)
-        windows = choose_windows(bought, last=outside.span.last, training=spec.training, sessions=plan.sessions)
+        windows = choose_windows(
+            bought, last=outside.span.last, training=spec.training, sessions=plan.sessions, searched=searched
+        )
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
         known = bought.join(items, on="item", how="semi")

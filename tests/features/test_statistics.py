@@ -12,6 +12,7 @@ from shoploop.errors import SchemaMismatch, TooFewEvents
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.item import ItemMatrix, ItemStatistics, item_stats
 from shoploop.features.log import Vocabulary, choose_vocabulary, purchases
+from shoploop.features.searched import taken_after_searches
 from shoploop.features.shop import shop_stats
 from shoploop.features.user import user_rows, user_stats
 from shoploop.features.windows import Windows, choose_windows, unknown_share
@@ -89,6 +90,24 @@ def test_what_is_first_bought_on_the_days_of_evaluation_has_a_place_however_rare
     monkeypatch.setattr("shoploop.features.windows.MAX_VOCABULARY", 4)
     known = choose_windows(bought, last=FIRST + 53, training=training).vocabulary.items
     assert known == ("bread", "cake", "milk", "tart"), "the first of the new: a place must not hang on what is to come"
+
+
+def test_what_is_clicked_after_searches_and_never_bought_has_a_place_behind_what_is_bought(monkeypatch):
+    monkeypatch.setattr("shoploop.features.windows.choose_vocabulary", partial(choose_vocabulary, common=1, limit=9))
+    monkeypatch.setattr("shoploop.data.splits.FEWEST_TRAINING", 0)
+    monkeypatch.setattr("shoploop.data.splits.FEWEST_EVALUATION", 0)
+    clicks = [("ann", "drum", 10), ("bob", "drum", 10), (None, "harp", 11), (None, "harp", 11), (None, "harp", 11)]
+    searches = events([*clicks, ("bob", "unnamed", 11), ("bob", "lute", 51), (None, "lyre", 52)])
+    items = pl.DataFrame({"item": ["drum", "harp", "lute", "lyre", "milk"]})
+    searched = taken_after_searches(searches, items)
+    assert searched["user"].n_unique() == 2 + 4, "three strangers who took a harp are three, and one took a lyre"
+    training = TrainingSpec(evaluation_days=5, training_days=5)
+    bought = purchases(events([*WEEK, ("ann", "milk", 53)]))
+    choose = partial(choose_windows, bought, last=FIRST + 53, training=training)
+    assert choose().vocabulary.items == ("milk",)
+    assert choose(searched=searched).vocabulary.items == ("harp", "lute", "lyre", "milk"), "the drum is rarer"
+    monkeypatch.setattr("shoploop.features.windows.MAX_VOCABULARY", 3)
+    assert choose(searched=searched).vocabulary.items == ("harp", "lute", "milk")
 
 
 def test_what_was_bought_too_rarely_before_or_never_is_told_as_a_share():

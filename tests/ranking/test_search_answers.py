@@ -15,7 +15,7 @@ from shop.searches import COLUMNS, sources
 from shop.serving import make_ranker
 
 from shoploop.events.fresh import Done
-from shoploop.features.history import history_of
+from shoploop.features.history import History, history_of
 from shoploop.features.user import user_rows, user_stats
 from shoploop.ranking.answer import SearchRequest
 from shoploop.ranking.rules import Placed
@@ -180,7 +180,7 @@ def placed_among(query, *, bought, unsold):
         asked=Read(fit=texts.fit(query), remembered=recall, letters=len(query)),
         items_N=np.flatnonzero(texts.fit(query).words_I > 0).astype(np.int32),
     )
-    fit = new.fit(query)
+    fit = new.fit(query, weights=searched.asked.fit.weights)
     found = [
         Unsold(
             item=name.upper(),
@@ -204,6 +204,35 @@ def test_what_nobody_has_bought_is_first_where_its_name_is_said_better():
     assert placed_among("halo four", bought=limited, unsold=["halo four"])[0] == "HALO FOUR"
     assert placed_among("rocksmith", bought=("rocksmiths rock", "blocksmith"), unsold=["drum"])[0] != "DRUM"
     assert placed_among("knitting", bought=("kniting needles",), unsold=["knitting wool"])[0] == "KNITTING WOOL"
+
+
+def test_a_word_that_no_name_has_does_not_bring_what_nobody_has_bought_to_the_top():
+    """Among few names a word of them all is rarer than among many: "mug" seemed to be more of "mug zzz" there."""
+    assert placed_among("mug qqqq", bought=MUGS, unsold=["mug white large", "plate", "bowl"]) == list(MUGS)
+    assert placed_among("mug plate", bought=MUGS, unsold=["mug white plate", "bowl"])[0] == "MUG WHITE PLATE"
+
+
+def test_words_weigh_the_same_among_all_names(plain):
+    """Of four new things one is sweet, and of what is bought half: among the new alone the word would be rarer."""
+    kinds = [["sweet"], ["wood"], ["wood"], ["wood"]]
+    items = pl.DataFrame({"item": [*"abcd"], "title": ["Toffee", "Drum", "Harp", "Lute"], "category": kinds})
+    searching = Searching(plain.known.trained, items)
+    day, matrix = SHOP.split.serving, plain.known.matrix
+    asked = searching.search("sweet qqqq", items=matrix, history=History.empty(), day=day).asked
+    [new] = searching.unsold("sweet qqqq", weights=asked.fit.weights)
+    assert new.item == "a" and new.words == pytest.approx(float(asked.fit.words_I.max()))
+    assert searching.unsold("sweet qqqq")[0].words > new.words + 0.05
+
+
+def test_what_nobody_has_bought_has_one_place_where_a_word_is_in_no_name(tmp_path, monkeypatch):
+    ranker = make_ranker(tmp_path)
+    kinds = [["sweet"]] * 3 + [["wood"]] * 9
+    items = pl.DataFrame(
+        {"item": [*"abcdefghijkl"], "title": [f"Thing {n}" for n in "abcdefghijkl"], "category": kinds}
+    )
+    monkeypatch.setattr(ranker.known, "searching", Searching(ranker.known.trained, items))
+    assert set(names(search(ranker, "sweet qqqq"))) == set(SWEET)
+    assert set(names(search(ranker, "sweet"))[:3]) < set(SWEET)
 
 
 def test_one_of_what_nobody_has_bought_has_a_place_that_is_seen_and_the_others_come_behind():

@@ -1,12 +1,12 @@
 """What items are called, and how well a query fits: by words (BM25) and by pieces of letters.
 
-Legend: I items, W words, G hashed pieces.
+Legend: I items, W words, G hashed pieces, P pieces of a query.
 """
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 import numpy as np
@@ -64,6 +64,9 @@ class Fit:
 
     understood: str | None
     """The query's words as they were understood, where that is not how they were spelt; None where it is."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """How much each word of the query counts, by its rarity among these names."""
 
 
 class Names:
@@ -164,8 +167,14 @@ class Names:
             return word
         return bare if bare in self._all_spelt else word
 
-    def fit(self, query: str) -> Fit:
-        """How well each item fits."""
+    def fit(self, query: str, weights: Mapping[str, float] | None = None) -> Fit:
+        """How well each item fits.
+
+        Args:
+            query: As typed.
+            weights: How much a word counts: what another fit says of the same query, so that shares of words can be compared
+                between two collections of names. Unset, and where it has not the word, its rarity among these names.
+        """
         query = self._as_spelt(query[:MOST_LETTERS])
         asked: dict[str, str] = {}
         for word in plain(query)[:MOST_WORDS]:
@@ -173,28 +182,32 @@ class Names:
         none_I = np.zeros(len(self), np.float32)
         # a word that no name has counts as much as the rarest
         rarest = float(self.rarity_W.max(initial=1.0))
-        bm25_I, has_I, total = none_I.copy(), none_I.copy(), 0.0
+        bm25_I, has_I = none_I.copy(), none_I.copy()
+        weighed: dict[str, float] = {}
         corrected: dict[str, str] = {}
-        for word in asked.values():
+        for root, word in asked.items():
             places = self.meant(word)
-            weight = float(self.rarity_W[places].min()) if places else rarest
-            total += weight
+            weight = (weights or {}).get(root)
+            if weight is None:
+                weight = float(self.rarity_W[places].min()) if places else rarest
+            weighed[root] = weight
             for rows, sum_I in ((self._bm25_WI, bm25_I), (self._has_WI, has_I)):
                 found_I = _sum(rows, places, None, none_I)
                 # of several endings of one word a name needs but one
                 sum_I += np.minimum(found_I, 1.0) * weight if rows is self._has_WI else found_I
-            if places and not blankless(word) and stem(word) not in self._place and not self._begins(word):
-                corrected[stem(word)] = self._shown[self.words[places[0]]]
+            if places and not blankless(word) and root not in self._place and not self._begins(word):
+                corrected[root] = self._shown[self.words[places[0]]]
         pieces = sorted(set(grams(spelling(query))))
-        weights = self._gram_rarity_G[pieces]
-        shared_I = _sum(self._grams_GI, pieces, weights, none_I)
-        missing = float(np.where(weights > 0, weights, self._gram_rarity_G.max(initial=1.0)).sum())
+        rarity_P = self._gram_rarity_G[pieces]
+        shared_I = _sum(self._grams_GI, pieces, rarity_P, none_I)
+        missing = float(np.where(rarity_P > 0, rarity_P, self._gram_rarity_G.max(initial=1.0)).sum())
         return Fit(
             bm25_I=bm25_I,
-            words_I=has_I / np.float32(max(total, 1e-6)),
+            words_I=has_I / np.float32(max(sum(weighed.values()), 1e-6)),
             letters_I=shared_I / np.float32(max(missing, 1e-6)),
             named_I=(shared_I / np.maximum(self._letters_I, 1e-6)).astype(np.float32),
             understood=_understood(query, corrected) if corrected else None,
+            weights=weighed,
         )
 
 
