@@ -18,7 +18,7 @@ from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.shops import SHOP_COLUMNS
 from shoploop.training.trees import LambdaMart
 
-WEEKDAY_TIMES = (0.5, 1.0, 2.0, 4.0)
+WEEKDAY_TIMES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """What a visit on the day's weekday may count beside what it counts anyway; the visits to learn from choose."""
 
 ROUNDS, LEAVES = 100, 15

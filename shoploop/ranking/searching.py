@@ -216,6 +216,10 @@ class Searching:
             return f"it matches some of {words}"
         if asked.fit.letters_I[code] > 0.3:
             return "it is spelt much like what you searched for"
+        if taken > 0:
+            return "some took it after this search"
+        if asked.remembered.near_I[code] > 0:
+            return "some took it after searches like yours"
         return None
 
     def _recall(self, day: int) -> Recall:

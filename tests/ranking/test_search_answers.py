@@ -118,6 +118,25 @@ def test_reasons_are_true(plain, ranker):
     assert reasons(search(ranker, "bedtime drink"))["milk"] == "100% of what was taken after this search"
 
 
+@pytest.mark.parametrize(
+    "share, after, said",
+    [
+        (0.05, "same_I", "some took it after this search"),
+        (0.05, "near_I", "some took it after searches like yours"),
+        (0.0, "same_I", None),
+    ],
+)
+def test_what_few_took_after_a_query_is_said_to_be_found_by_that(plain, share, after, said):
+    """Nothing in the name of milk speaks of a "qqqq", and few of those who asked for one took it."""
+    searching, code = plain.known.searching, SHOP.names.index("milk")
+    day, matrix = SHOP.split.serving, plain.known.matrix
+    asked = searching.search("qqqq", items=matrix, history=History.empty(), day=day).asked
+    taken_I = np.zeros(SHOP.items, np.float32)
+    taken_I[code] = share
+    asked = replace(asked, remembered=replace(asked.remembered, times=40.0, **{after: taken_I}))
+    assert searching.reason(asked, code) == said
+
+
 def test_a_kind_is_not_said_to_be_a_name(plain):
     """Apples are found by "sweet", which is their kind and in no name of theirs."""
     assert "name" not in reasons(search(plain, "sweet"))["apples"]
