@@ -147,7 +147,8 @@ def test_a_day_on_which_people_search_and_nobody_buys_has_statistics_of_its_own(
     open_ = SHOP.interactions().filter(~pl.col("time").dt.epoch("d").is_in(closed))
     open_.write_parquet(data / "interactions.parquet")
     asked = pl.DataFrame({"time": pl.Series(closed[1:], dtype=pl.Int32).cast(pl.Date).cast(pl.Datetime("us", "UTC"))})
-    asked.write_parquet(data / "searches.parquet")
+    somebody = {"user": pl.lit(None, pl.String), "item": pl.lit(log.vocabulary.items[0])}
+    asked.with_columns(**somebody).write_parquet(data / "searches.parquet")
     searching = TRAINING.model_copy(update={"surfaces": ("Items", "Search")})
     materialize_features(data=data, out=tmp_path / "features", training_spec=searching)
     found = feast_store.historical_features(
