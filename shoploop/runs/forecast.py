@@ -207,7 +207,8 @@ class _Plan:
 def _plan(spec: RecommenderSpec, events: pl.DataFrame, searched: pl.DataFrame | None) -> _Plan:
     plan, step = _Plan(), "materialize_features"
     try:
-        kept, outside = within_ends(with_codes(events))
+        coded = with_codes(events)
+        kept, outside = within_ends(coded)
         rows = purchases(kept)
         bought = rows.select("user", "item", "day").unique()
         plan.sessions = in_sessions(rows, spec.training.task)
@@ -216,7 +217,11 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame, searched: pl.DataFrame | 
             in_shops = purchases(within_ends(events)[0])
             refuse_shopless(in_shops)
         windows = choose_windows(
-            bought, last=outside.span.last, training=spec.training, sessions=plan.sessions, searched=searched
+            bought,
+            last=outside.span.last,
+            training=spec.training,
+            sessions=plan.sessions,
+            searched=None if searched is None else _with_codes_of(events, coded, searched),
         )
         plan.split = windows.split
         items = pl.DataFrame({"item": windows.vocabulary.items}, schema={"item": bought.schema["item"]})
@@ -244,6 +249,15 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame, searched: pl.DataFrame | 
     except TooFewEvents as error:
         plan.stopped = (step, str(error))
     return plan
+
+
+def _with_codes_of(events: pl.DataFrame, coded: pl.DataFrame, searched: pl.DataFrame) -> pl.DataFrame:
+    """What was taken after searches with the numbers that the interactions' items have; what is in no interaction has numbers
+    behind them."""
+    codes = pl.DataFrame({"item": events["item"], "code": coded["item"]}).unique("item")
+    greatest = codes.select(pl.col("code").max()).item()
+    new = (pl.col("item").rank("dense") + greatest).cast(codes.schema["code"])
+    return searched.join(codes, on="item", how="left").with_columns(item=pl.coalesce("code", new)).drop("code")
 
 
 def _enough(spec: RecommenderSpec, description: Mapping[str, Any], events: pl.DataFrame, plan: _Plan) -> list[Enough]:

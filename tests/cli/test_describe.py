@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 from command_line import shoploop
@@ -61,6 +62,26 @@ def test_describe_gives_its_numbers_as_json_alone(shop):
     assert found["log"]["users"] == 60 and found["enough"][0]["step"] == "load_data"
     shoploop("describe", "-f", "recommender.yaml", "--json", "numbers.json")
     assert json.loads(Path("numbers.json").read_text()) == found
+
+
+def test_what_is_clicked_after_searches_alone_is_counted_where_search_is_asked_for(shop):
+    """The harp is in the table of items and the lute is not; 1001 is bought as well."""
+    named = ["harp", *range(1000, 1040)]
+    Path("items.csv").write_text("item,title\n" + "".join(f"{item},Thing {item}\n" for item in named))
+    day = pl.read_csv("events.csv")["time"][100][:10]
+    Path("searches.csv").write_text(
+        "query,item,time\n" + "".join(f"{of},{of},{day}\n" for of in ("harp", "lute", "1001"))
+    )
+    tables = {name: {"uri": f"{name}.csv"} for name in ("items", "searches")} | {"interactions": {"uri": "events.csv"}}
+
+    def items(*surfaces: str) -> int:
+        spec = {"data": {"tables": tables}, "training": {"surfaces": list(surfaces)}}
+        Path("recommender.yaml").write_text(yaml.safe_dump({"spec": spec}))
+        found = json.loads(shoploop("describe", "-f", "recommender.yaml", "--json", "-").output)
+        why = next(line["why"] for line in found["enough"] if line["step"] == "materialize_features")
+        return int(why.split(" items, ")[0].split()[-1])
+
+    assert items("Items", "Search") == items("Items") + 1
 
 
 def test_a_mistake_is_named_and_what_was_seen_on_the_way_is_told(shop):
