@@ -8,6 +8,7 @@ def build_bento(
     data: dsl.Input[dsl.Dataset],
     features: dsl.Input[dsl.Artifact],
     model: dsl.Input[dsl.Model],
+    verdict: dsl.Input[dsl.Artifact],
     bento: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
     table: dsl.Output[dsl.Markdown],
@@ -26,6 +27,7 @@ def build_bento(
         data: The canonical tables.
         features: What materialize_features wrote.
         model: What train_fused wrote.
+        verdict: What the gate wrote: which surfaces the model must not answer.
         bento: The Bento and its digest.
         item_fields: Columns of the items table that answers carry. No comma is in their names.
         deadline_milliseconds: After this long the predictor answers with what it has.
@@ -58,6 +60,7 @@ def build_bento(
             "data": Path(data.path),
             "features": Path(features.path),
             "model": Path(model.path),
+            "gate": Path(verdict.path),
         },
         out=Path(bento.path),
         place=place,

@@ -166,7 +166,7 @@ def wire(
             **more,
         ),
     )
-    output(
+    verdict = output(
         "gate",
         "verdict",
         dsl.Artifact,
@@ -189,6 +189,7 @@ def wire(
             data=data,
             features=features,
             model=model,
+            verdict=verdict,
             item_fields=given.item_fields,
             deadline_milliseconds=given.deadline_milliseconds,
             allowed_origins=given.allowed_origins,

@@ -43,6 +43,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 LONGEST = (
     "packaging/test_bento.py",
     "logs/test_minimal_logs.py",
+    "logs/test_search_alone_serves.py",
     "bench/test_bench_and_synthesize.py",
     "runs/test_launcher_laws.py",
     "events/test_log_laws.py",

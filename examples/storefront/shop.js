@@ -136,6 +136,9 @@ const HOW = {
   fused: "picked by what you do",
   dnn: "picked by what you do, in a hurry",
   frequency: "what you buy most",
+  decay: "what you buy lately",
+  followers: "what follows what you bought",
+  ease: "what goes with what you bought",
   popularity: "what sells: we do not know you yet",
 };
 

@@ -158,6 +158,9 @@ def definitions() -> dict[str, Schema]:
             column("Recommender", ".spec.recommender", description="Whose version it is."),
             column("Version", ".spec.version", description="Its id."),
             column("Passed", ".status.verdicts[0].passed", kind="boolean", description="The gate's last verdict."),
+            column(
+                "Answers", ".status.verdicts[0].answers", description="What answers, where not the model everywhere."
+            ),
             column("Rule", ".status.verdicts[0].rule", description="The rule of that verdict."),
             column("Serving", ".status.serving", kind="boolean", description="Whether it serves now."),
             AGE,

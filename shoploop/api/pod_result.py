@@ -101,6 +101,9 @@ class VersionMade(_Result):
     reason: Words
     """The verdict in a sentence."""
 
+    answers: Sentence | None = None
+    """By surface what answers, where that is not the model everywhere."""
+
     incumbent: Incumbent | None = None
     """The version that served; None where none did."""
 

@@ -317,6 +317,10 @@ class Verdict(Spec):
     reason: Annotated[str, Field(max_length=1024)]
     """Why, in a sentence."""
 
+    answers: Text | None = None
+    """By surface what answers, e.g. ``items by followers, search by model``: a simple method where the gate did not let the
+    model. Unset where the model answers everywhere, and of a refusal."""
+
     spec_hash: Text
     """Hash of the sections of the spec that decide what is trained and how it is judged, of a renewal those by which its
     weights were. No run is started for a spec by which a version was judged."""

@@ -113,10 +113,12 @@ class GateSpec(Spec):
 
     rule: Literal["NotWorse", "Better", "Always"] = "NotWorse"
     """Compared with the version that serves. The first version must always be better than the best simple baseline,
-    unless the rule is Always."""
+    unless the rule is Always. Recommendations, search and the choice of shops are judged each for itself: one that passes
+    lets the version serve, and a simple method answers in the place of the others. Where the version that serves recommends
+    by its model, recommendations must pass."""
 
     metric: Literal["ndcg@10", "recall@10", "hit@10"] = "ndcg@10"
-    """What is compared."""
+    """What is compared; of the choice of shops it is always hit@1."""
 
     margin: Annotated[float, Field(ge=0, le=1)] = 0.002
     """How much worse than the incumbent still counts as not worse."""

@@ -3,9 +3,11 @@
 Legend: I items, Q requests.
 """
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.sample_set import SampleSet, Sources, assemble
-from shoploop.versions.artifact import Version, load_version
+from shoploop.versions.artifact import FALLS_BACK, Version, load_version
 from shoploop.versions.loading import load_trained
 from shoploop.versions.trained import TrainedModel
 from shoploop.versions.vocabulary import on_vocabulary
@@ -48,6 +50,9 @@ class Incumbent:
     unread: bool = False
     """Whether it could not be read: brought back, or signed by a key that is trusted, it can be compared."""
 
+    falls_back: dict[str, str] | None = field(default_factory=dict)
+    """The surfaces that it does not answer by its model, and the simple method that does; None where its files are gone."""
+
 
 def compare(
     folder: Path, samples: SampleSet, ours: Metrics, log: PurchaseLog, joins: Joins, *, data: Path | None = None
@@ -67,21 +72,25 @@ def compare(
     """
     if not folder.is_dir():
         gone = f"Its files are gone: {folder} does not exist."
-        return Incumbent(version=folder.name, compared=False, why_not=gone, unread=True), None
+        return Incumbent(version=folder.name, compared=False, why_not=gone, unread=True, falls_back=None), None
+    beside = folder / FALLS_BACK
+    serves = partial(
+        Incumbent, version=folder.name, falls_back=json.loads(beside.read_text()) if beside.is_file() else {}
+    )
     try:
         version, trained = load_trained(folder, expected=folder.name if VERSION_ID.fullmatch(folder.name) else None)
         learned = version.lineage.get("last_training_day")
         later_Q = np.full(len(samples), True) if learned is None else samples.days_Q > learned
         if learned is not None and not later_Q.all() and later_Q.sum() < FEWEST_EVALUATION:
-            return Incumbent(version=folder.name, compared=False, why_not=_has_learned(learned, later_Q)), None
+            return serves(compared=False, why_not=_has_learned(learned, later_Q)), None
         metrics = _metrics(folder, version, trained, samples, later_Q, log, joins, data=data)
     except (ArtifactError, SchemaMismatch) as error:
         unread = isinstance(error, ArtifactError)
-        return Incumbent(version=folder.name, compared=False, why_not=str(error), unread=unread), None
+        return serves(compared=False, why_not=str(error), unread=unread), None
     if not any(np.isfinite(metrics[name] - ours[name]).any() for name in metrics):
         none = "There is no visit on which both could be measured."
-        return Incumbent(version=folder.name, compared=False, why_not=none), None
-    return Incumbent(version=folder.name, compared=True), metrics
+        return serves(compared=False, why_not=none), None
+    return serves(compared=True), metrics
 
 
 def same_weights(folder: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Legend: Q requests, R rows, N candidates.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,37 @@ def measured_beside(ours: Mapping[str, Array], theirs: Mapping[str, Array], boot
         return {}
     there = {name: np.where(both_Q, values_Q, np.nan) for name, values_Q in ours.items()}
     return {"visits": int(both_Q.sum()), "fused": summary(there, bootstrap)}
+
+
+LEARNED = ("lambdamart", "dnn", "transformer")
+"""What the same run learns beside the fused score: a first version must not be shown to be worse than any of them."""
+
+
+def bound(
+    than: str, metric: str, confidence: float, metrics: Mapping[str, Mapping[str, Array]], bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """How much the fused score is above ``than``: the lower end of the interval is the one-sided bound at ``confidence``."""
+    difference_Q = metrics["fused"][metric] - metrics[than][metric]
+    # the lower end of a two-sided interval at 2c - 1 is the one-sided bound at c
+    interval = bootstrap.interval(difference_Q, 2 * confidence - 1)
+    return {"than": than, "difference": mean(difference_Q), "interval": list(interval) if interval else None}
+
+
+def first_bounds(
+    simple: Iterable[str],
+    metric: str,
+    confidence: float,
+    metrics: Mapping[str, Mapping[str, Array]],
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """What the gate decides on of a surface's first version: against the best of the ``simple`` methods, and against what the
+    run has learned beside it."""
+    best = max(simple, key=lambda name: (mean(metrics[name][metric]), name))
+    return {
+        "metric": metric,
+        "baseline": bound(best, metric, confidence, metrics, bootstrap),
+        "rivals": [bound(rival, metric, confidence, metrics, bootstrap) for rival in LEARNED],
+    }
 
 
 def comparison(

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.api.v1alpha1 import GateSpec
 from shoploop.evaluation.intervals import Bootstrap
 from shoploop.evaluation.metrics import NAMES
-from shoploop.evaluation.scoring import comparison, model_scores, request_metrics, summary
+from shoploop.evaluation.scoring import comparison, first_bounds, model_scores, request_metrics, summary
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import read_samples
 from shoploop.samples.sample_set import SampleSet
@@ -23,7 +24,9 @@ from shoploop.training.trees import LambdaMart
 Array = npt.NDArray[np.float64]
 
 
-def evaluate_search(folder: Path, pair_columns: tuple[str, ...], model: FusedModel, *, seed: int) -> dict[str, Any]:
+def evaluate_search(
+    folder: Path, pair_columns: tuple[str, ...], model: FusedModel, *, seed: int, gate_spec: GateSpec | None = None
+) -> dict[str, Any]:
     """Metrics of every method on the queries of evaluation.
 
     Args:
@@ -31,17 +34,25 @@ def evaluate_search(folder: Path, pair_columns: tuple[str, ...], model: FusedMod
         pair_columns: The pair features' names.
         model: Trained, with what is known of items when the days of evaluation begin.
         seed: Of trees and intervals.
+        gate_spec: Metric and confidence of the bounds that the gate will look at; the defaults where not given.
 
     Returns:
-        ``methods`` and ``comparisons`` as for recommendations, ``queries`` judged, ``alpha``, and ``slices``.
+        ``methods`` and ``comparisons`` as for recommendations, ``queries`` judged, ``alpha``, ``slices``, and the bounds for
+        the ``gate``.
     """
     columns = search_columns(pair_columns)
     held_out = read_samples(folder, columns, "evaluation")
     scores = simple_scores(held_out, columns)
+    simple, asked = tuple(scores), gate_spec or GateSpec()
     scores["lambdamart"] = LambdaMart(seed=seed).fit(read_samples(folder, columns, "train")).scores(held_out)
     scores |= {str(part): values for part, values in model_scores(model, held_out, surface="search").items()}
     metrics = {name: request_metrics(held_out, values) for name, values in scores.items()}
-    return {"queries": len(held_out), "alpha": model.alpha["search"]} | compared(held_out, columns, metrics, seed=seed)
+    bounds = first_bounds(simple, asked.metric, asked.confidence, metrics, _by_user(held_out, seed))
+    return {
+        "queries": len(held_out),
+        "alpha": model.alpha["search"],
+        "gate": bounds | {"falls_back": "text"},
+    } | compared(held_out, columns, metrics, seed=seed)
 
 
 def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Array]:
@@ -67,15 +78,19 @@ def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Arr
     }
 
 
+def _by_user(samples: SampleSet, seed: int) -> Bootstrap:
+    """Queries of one user are alike; those of nobody are each of somebody else."""
+    strangers = int(samples.users_Q.max(initial=NOBODY)) + 1 + np.arange(len(samples))
+    of_user = np.where(samples.users_Q == NOBODY, strangers, samples.users_Q)
+    return Bootstrap(len(samples), seed=seed, of_user=of_user)
+
+
 def compared(
     samples: SampleSet, columns: tuple[str, ...], metrics: Mapping[str, Mapping[str, Array]], *, seed: int
 ) -> dict[str, Any]:
     """Means with intervals, users drawn whole, the fused score against every other, and the same of queries that nobody
     asked before."""
-    # queries of one user are alike; those of nobody are each of somebody else
-    strangers = int(samples.users_Q.max(initial=NOBODY)) + 1 + np.arange(len(samples))
-    of_user = np.where(samples.users_Q == NOBODY, strangers, samples.users_Q)
-    bootstrap = Bootstrap(len(samples), seed=seed, of_user=of_user)
+    bootstrap = _by_user(samples, seed)
     rivals = [name for name in metrics if name != "fused"]
     found: dict[str, Any] = {
         "methods": {name: summary(values, bootstrap, NAMES) for name, values in metrics.items()},

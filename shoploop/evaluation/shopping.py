@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shoploop.api.v1alpha1 import GateSpec
 from shoploop.evaluation.intervals import Bootstrap
-from shoploop.evaluation.scoring import comparison, model_scores, summary
+from shoploop.evaluation.scoring import comparison, first_bounds, model_scores, summary
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import read_samples
 from shoploop.samples.sample_set import SampleSet
@@ -31,25 +32,31 @@ USED_TO = 20
 Array = npt.NDArray[np.float64]
 
 
-def evaluate_shops(folder: Path, model: FusedModel, *, seed: int) -> dict[str, Any]:
+def evaluate_shops(folder: Path, model: FusedModel, *, seed: int, gate_spec: GateSpec | None = None) -> dict[str, Any]:
     """Metrics of every method on the visits of evaluation.
 
     Args:
         folder: The part of the samples on shops.
         model: Trained.
         seed: Of trees and intervals.
+        gate_spec: Confidence of the bounds that the gate will look at; the default where not given.
 
     Returns:
         ``methods`` and ``comparisons`` with hit@1 and MRR, users drawn whole; ``slices``, the same of parts of the visits;
-        ``visits`` judged and their ``users``, ``candidate_recall``, ``weekday_times``, ``alpha``.
+        ``visits`` judged and their ``users``, ``candidate_recall``, ``weekday_times``, ``alpha``; and the bounds for the
+        ``gate``, by hit@1 whatever the metric of recommendations is: one shop is right.
     """
     held_out, learn = (read_samples(folder, SHOP_COLUMNS, split) for split in ("evaluation", "train"))
     weekday_times = best_weekday_times(learn)
     scores = simple_scores(held_out, weekday_times)
+    simple, confidence = tuple(scores), (gate_spec or GateSpec()).confidence
     scores["lambdamart"] = LambdaMart(rounds=ROUNDS, leaves=LEAVES, seed=seed).fit(learn).scores(held_out)
     scores |= {str(part): values for part, values in model_scores(model, held_out, surface="shops").items()}
     metrics = {name: visit_metrics(held_out, values) for name, values in scores.items()}
+    bootstrap = Bootstrap(len(held_out), seed=seed, of_user=held_out.users_Q)
+    bounds = first_bounds(simple, METRICS[0], confidence, metrics, bootstrap)
     return {
+        "gate": bounds | {"falls_back": "frequency"},
         "visits": len(held_out),
         "users": len(np.unique(held_out.users_Q)),
         "candidate_recall": float(held_out.labels_R.sum() / max(len(held_out), 1)),

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,13 @@ def build_bento(
     out: Path,
     serving_spec: ServingSpec | None = None,
     max_age_days: int | None = None,
+    falls_back: Mapping[str, str] | None = None,
+    unread: bool = False,
 ) -> dict[str, Any]:
     """Builds the Bento of a version and exports it as a ``.bento`` archive, as ``bentoml import`` takes it.
 
-    It holds nothing of what the gate said: that is another fact about the version, and judged again it need not be
-    packed again.
+    Of what the gate said it holds which surfaces the model must not answer, and nothing else: judged again with the same
+    end it has the same bytes.
 
     Args:
         data: Folder of ``load_data``.
@@ -62,6 +65,8 @@ def build_bento(
         out: Folder to write: ``<version>.bento`` and ``bento.json``.
         serving_spec: Fields, deadline and rules of the answers, and whose pages may ask.
         max_age_days: See :class:`RankerSettings`; unset means the gate's default.
+        falls_back: See :class:`RankerSettings`; unset means that the model answers on all surfaces that it has.
+        unread: Whether the gate could not read the version that serves: who judges again then packs again.
 
     Returns:
         ``bento.json``: version, archive, sha256, bytes, tag, and the digest of its serving code.
@@ -83,6 +88,7 @@ def build_bento(
         exploration=serving.exploration,
         max_age_days=GateSpec().max_age_days if max_age_days is None else max_age_days,
         events_offset=collected.offset,
+        falls_back=dict(falls_back or {}),
     )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="shoploop-bento-") as work:
@@ -109,6 +115,7 @@ def build_bento(
         "bentoml": importlib.metadata.version("bentoml"),
         "collected": collected.to_json(),
     }
+    report |= {"incumbent_unread": True} if unread else {}
     (out / REPORT).write_text(json.dumps(report, sort_keys=True, indent=1) + "\n")
     return report
 

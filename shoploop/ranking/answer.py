@@ -17,7 +17,7 @@ from shoploop.ranking.rules import RuleName
 MAX_ITEMS = 500
 MAX_SHOPS = 100
 Degraded = Literal["feature_store_unavailable"]
-Method = Literal["fused", "dnn", "frequency", "popularity", "text"]
+Method = Literal["fused", "dnn", "frequency", "popularity", "text", "decay", "followers", "ease"]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(canonical_id)]
 """Text, or a whole number, compared as the data's ids are."""
 
@@ -201,7 +201,9 @@ class Answer(Message):
     method: Method
     """fused is the whole model. dnn and frequency are its short answers past the deadline; popularity answers for a
     user of whom nothing is known. Of searches, text is an answer by names, by what was taken after such words and by what
-    sells, without a model; popularity says that nothing is called so, and shows what sells."""
+    sells, without a model; popularity says that nothing is called so, and shows what sells. Where the gate did not let the
+    model recommend, a simple method does at any time: popularity, frequency (what the user bought most often), decay (the
+    same, lately above all), followers (what is bought after the items of the last visits) or ease (what goes with them)."""
 
     understood: str | None = None
     """Of a search, the query's words as they were understood, where that is not how they were spelt: what to show as "showing
@@ -279,8 +281,8 @@ class ShopsAnswer(Message):
 
     method: Method
     """fused is the whole model. dnn is its short answer past the deadline. frequency is what was visited lately and on this
-    weekday, without a model: past the deadline, or where the version was not trained to choose shops. popularity is what is
-    visited most, for a user of whom nothing is known."""
+    weekday, without a model: past the deadline, or where the version was not trained to choose shops or the gate did not let
+    it. popularity is what is visited most, for a user of whom nothing is known."""
 
     shops: list[RankedShop]
     """Best first."""

@@ -104,7 +104,7 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
         candidates = known.candidates(visitor.user, visitor.day)
     parts: ScoreParts | None = None
     features: list[FeatureEffect] = []
-    if modelled and visitor.user is not None:
+    if modelled and visitor.user is not None and known.lets("items"):
         request = known.input(visitor.user, np.array([code], np.int32), visitor.day, candidates)
         parts = _halves(known, request, 0, "items", shown.method)
         features = feature_effects(
@@ -148,7 +148,8 @@ def _explain_search(known: Known, shown: Shown, place: int, query: str) -> Expla
             ("history", bool(code in user.history.items_H)),
         ]
         sources = [source for source, holds in named if holds]
-        if shown.method in ("fused", "dnn", None) and known.trained.model.search is not None:
+        learned = known.lets("search") and known.trained.model.search is not None
+        if learned and shown.method in ("fused", "dnn", None):
             row = int(at[0])
             request = known.search_input(user, searched, visitor.day, query)
             parts = _halves(known, request, row, "search", shown.method)
@@ -195,7 +196,8 @@ def _explain_shop(known: Known, shown: Shown, place: int) -> Explanation:
         sources = ["visits"] if own else ["near"] if choosing.is_near(code, visited) else ["popular"]
         choice = choosing.of_model(choosing.choice(visited, np.array([code], np.int32)))
         answered = (here.origin is None or here.origin.modelled) and (user is not None or len(visited.history) > 0)
-        if answered and choosing.learned and len(choice.shops_N) and shown.method in ("fused", "dnn", None):
+        learned = known.lets("shops") and choosing.learned and len(choice.shops_N)
+        if answered and learned and shown.method in ("fused", "dnn", None):
             request = choosing.input(choice, visited, user.history if user else History.empty())
             parts = _halves(known, request, 0, "shops", shown.method)
             features = shop_effects(known.trained.model, request.features_NK[0], alpha=parts.alpha)
@@ -264,6 +266,6 @@ def _sources(
         if at < len(candidates.items_N) and candidates.items_N[at] == code:
             bits = int(candidates.sources_N[at])
             found += [cast(Source, source) for bit, source in enumerate(SOURCES) if bits >> bit & 1]
-    elif shown.method == "frequency" and visitor.user is not None and code in visitor.user.history.items_H:
+    elif shown.method in ("frequency", "decay") and visitor.user is not None and code in visitor.user.history.items_H:
         found.append("history")
     return found if found or origin is None else ["best_sellers"]

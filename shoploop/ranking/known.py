@@ -24,6 +24,7 @@ from shoploop.features.log import Float32, Int32
 from shoploop.features.online import OnlineFeatures, OnlineUser
 from shoploop.features.pairs import PairParts, pair_parts
 from shoploop.features.user import UserRow
+from shoploop.models.fusion import Surface
 from shoploop.models.inputs import ModelInput
 from shoploop.models.shared_sums import MOST_ITEMS, SharedSums
 from shoploop.ranking.gone import Ending, Gone
@@ -137,6 +138,10 @@ class Known:
             if rate > 0 and item not in trained.vocabulary
         )
         """Items that the model does not know and that sold in the last 28 days of the data."""
+
+    def lets(self, surface: Surface) -> bool:
+        """Whether the gate let the model answer there."""
+        return surface not in self.settings.falls_back
 
     def warm_up(self) -> None:
         """Makes what only answers need, so that no shopper has to wait for it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from shoploop.features.history import History
 from shoploop.features.log import Float32, Int32
@@ -43,7 +44,9 @@ class Lists:
     popular: Mapping[str, Popular]
     """Best sellers by shop."""
 
-    def in_order(self, codes_N: Int32, scores_N: Float32, most: int, *, also: Int32 | None = None) -> Scored:
+    def in_order(
+        self, codes_N: Int32, scores_N: npt.NDArray[np.floating], most: int, *, also: Int32 | None = None
+    ) -> Scored:
         """The best of them with their scores, and at the end those of ``also`` that are not among these."""
         order = np.lexsort((codes_N, -scores_N))
         if also is not None and len(order) > most:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from shoploop.api.list_rules import NO_RULES, ListRulesSpec
@@ -52,6 +53,7 @@ from shoploop.ranking.search_list import search_list
 from shoploop.ranking.searching import Searched
 from shoploop.ranking.settings import RankerSettings
 from shoploop.ranking.shop_list import shop_list
+from shoploop.ranking.simple import ANSWERED_AS, Simple, simple_scores
 from shoploop.ranking.states import UserStates
 from shoploop.ranking.visits import PackagedVisits, read_visits
 from shoploop.schemas import POSITIVE_KINDS
@@ -105,6 +107,7 @@ class Ranker:
         self.drift = Drift(trained.contract.pair_features, reference)
         self._popular = popular
         self._clock = clock
+        self._simple = cast(Simple | None, settings.falls_back.get("items"))
 
     @classmethod
     def load(cls, folder: Path) -> "Ranker":
@@ -219,6 +222,7 @@ class Ranker:
         codes_N = self.known.codes(asked)
         visitor = self.known.visitor_in_time(request.user, fresh, now, patience=budget.patience)
         method: Method
+        scores_N: npt.NDArray[np.floating]
         if visitor.user is None:
             method, scores_N = "popularity", self.known.matrix["rate_28"][codes_N]
         elif not budget.allows_a_model():
@@ -371,7 +375,7 @@ class Ranker:
                     method=method,
                     scored=self._lists.filled(scored, request, wanted),
                     by_model=len(scored) if method in ("fused", "dnn") else 0,
-                    history=visitor.user.history,
+                    history=History.empty() if method == "popularity" else visitor.user.history,
                 )
         scored = self._lists.best_sellers(request, request.exclude, wanted)
         return Found(method="popularity", scored=scored, history=History.empty())
@@ -430,17 +434,21 @@ class Ranker:
         pinned = known.codes([pin.item for pin in rules.pins])
         codes_N = self._lists.without(distinct(np.concatenate([codes_N, pinned])), request.exclude)
         if not len(codes_N):
-            return "fused", []
+            return "fused" if self._simple is None else ANSWERED_AS[self._simple], []
         method, scores_N = self._scores(user, codes_N, day, budget, candidates)
         return method, self._lists.in_order(codes_N, scores_N, wanted, also=pinned)
 
     def _scores(
         self, user: OnlineUser, codes_N: Int32, day: int, budget: Budget, candidates: Candidates | None = None
-    ) -> tuple[Method, Float32]:
-        """Scores of the best method that the rest of the deadline allows."""
+    ) -> tuple[Method, npt.NDArray[np.floating]]:
+        """Scores of the best method that the gate and the rest of the deadline allow."""
         # those of a shopper, and not what somebody chose to ask about
-        observed = candidates is not None and self.drift.is_due()
-        request = self.known.input(user, codes_N, day, candidates, whole=observed)
+        observed = self._simple is None and candidates is not None and self.drift.is_due()
+        request = self.known.input(user, codes_N, day, candidates, whole=observed or self._simple is not None)
+        if self._simple is not None:
+            counted_N = simple_scores(self._simple, request.features_NK, self.known.trained.contract.pair_features)
+            # as counts are, never negative: a shop's boosts multiply them
+            return ANSWERED_AS[self._simple], counted_N - min(float(counted_N.min(initial=0.0)), 0.0)
         if not budget.allows(self.costs.dnn):
             return "frequency", self._lists.frequencies(user.history, codes_N)
         part = budget.part()

@@ -117,8 +117,8 @@ def with_unsold(bought: Sequence[Placed], unsold: Sequence[Unsold], searched: Se
 def _scores(
     known: Known, user: OnlineUser, searched: Searched, day: int, query: str, budget: Budget
 ) -> tuple[Method, Float32]:
-    """Scores of the best method that the version has and the deadline allows."""
-    learned = known.trained.model.search is not None and len(searched.items_N) > 0
+    """Scores of the best method that the version has and the gate and the deadline allow."""
+    learned = known.lets("search") and known.trained.model.search is not None and len(searched.items_N) > 0
     if not learned or not budget.allows_a_model():
         return "text", searched.fit_N(known.matrix, user.history)
     asked = known.search_input(user, searched, day, query)

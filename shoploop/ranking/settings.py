@@ -1,7 +1,8 @@
 """What a predictor is told beside its model: the part of the spec that travels inside the Bento."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from shoploop.api.exploration import ExplorationSpec
@@ -40,6 +41,10 @@ class RankerSettings:
 
     events_offset: int = 0
     """Of the last record of the event log that the packaged histories hold; 0 where they hold none."""
+
+    falls_back: Mapping[str, str] = field(default_factory=dict)
+    """Surfaces that the gate did not let the model answer, and the simple method of :mod:`shoploop.evaluation.gate` that
+    does; none in what was packaged before surfaces had verdicts of their own."""
 
     warm_up_users: tuple[str, ...] = ()
     """Asked for before the first request is answered."""

@@ -71,10 +71,10 @@ def shop_list(
 def _scores(
     known: Known, user: OnlineUser | None, visited: Visited, choice: ShopChoice, budget: Budget
 ) -> tuple[Method, ShopChoice, Float32]:
-    """Scores of the best method that the version has and the deadline allows, and the shops that they are of."""
+    """Scores of the best method that the version has and the gate and the deadline allow, and the shops that they are of."""
     choosing = known.choosing
     of_model = choosing.of_model(choice)
-    asked = choosing.learned and len(of_model.shops_N) > 0 and budget.allows(budget.costs.dnn)
+    asked = known.lets("shops") and choosing.learned and len(of_model.shops_N) > 0 and budget.allows(budget.costs.dnn)
     if not len(visited.history) and (user is None or not asked):
         return "popularity", choice, choosing.packaged.recall.lately_P[choice.shops_N]
     if not asked:

@@ -46,6 +46,16 @@ def verdict(run: RunFolder) -> Verdict:
             headline="This run has not come to a verdict",
             sentence=f"{run.missing.get('gate', '')} Start it again: the steps that are done are reused.".strip(),
         )
+    if gate.get("passed") is True and (fallen := gate.get("falls_back")):
+        passed = [words.surface(name) for name in gate.get("surfaces") or {} if name not in fallen]
+        simple = [words.surface(name) for name in fallen]
+        headline = f"{' and '.join(passed)} passed; {' and '.join(simple).lower()} did not, and a simple method answers"
+        return Verdict(
+            state="Passed the gate in part",
+            tone="warn",
+            headline=headline,
+            sentence=" ".join(said for said in (str(gate.get("reason") or ""), _waits(run)) if said),
+        )
     gain = _in_shop_words(run.methods, str(gate.get("against") or ""))
     if gate.get("passed") is True:
         basis = _basis(run) or str(gate.get("reason") or "")
@@ -107,12 +117,36 @@ def gate(run: RunFolder) -> frame.Section:
             )
         )
     parts.append(frame.facts(_gate_facts(document)))
+    if surfaces := document.get("surfaces"):
+        parts.append(_surfaces(surfaces))
     return frame.Section(
         id="gate",
         title="The gate",
         lead="A new version serves only if the shoppers it was measured on make its advantage more than luck.",
         body=frame.join(*parts),
     )
+
+
+def _surfaces(surfaces: dict[str, Json]) -> Markup:
+    """What the gate said of each surface, and what answers there."""
+    titles = ["Surface", "Verdict", "Answered by", "Against", "Difference", "At least"]
+    rows = []
+    for name, one in surfaces.items():
+        bounds, answers = one.get("interval"), str(one.get("answers") or "")
+        rows.append(
+            frame.Row(
+                cells=[
+                    words.surface(name),
+                    "passed" if one.get("passed") is True else "did not pass",
+                    "the model" if answers == "model" else words.method(answers).title,
+                    f"{words.method(str(one.get('against'))).title}, {words.metric(str(one.get('metric'))).title}",
+                    words.signed(one.get("difference")),
+                    words.signed(bounds[0] if isinstance(bounds, list) and bounds else None),
+                ]
+            )
+        )
+    columns = [frame.Column(title=title, numeric=title in titles[-2:]) for title in titles]
+    return frame.table("Each surface for itself", columns, rows, show_caption=True)
 
 
 def not_compared(gate: Json) -> str:

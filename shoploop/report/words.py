@@ -81,6 +81,12 @@ METHODS = {
         kind="simple",
         meaning="what others took after the same words, also spelt otherwise, then BM25 and sales",
     ),
+    "text": Method(
+        title="Words, habits and sales",
+        kind="simple",
+        meaning="how many of the words the name has, then what the shopper buys, then what sells",
+    ),
+    "frequency": Method(title="Own habits", kind="simple", meaning="where the shopper was lately, and on this weekday"),
     "last": Method(title="Last shop", kind="simple", meaning="where the shopper was last"),
     "most_frequent": Method(title="Most frequent shop", kind="simple", meaning="where the shopper was most often"),
     "half_life_30": Method(
@@ -120,6 +126,10 @@ STEPS = {
 
 def method(name: str) -> Method:
     return METHODS.get(name) or Method(title=plain(name), kind="learned", meaning="")
+
+
+def surface(name: str) -> str:
+    return {"items": "Recommendations"}.get(name) or plain(name)
 
 
 def metric(name: str) -> Metric:

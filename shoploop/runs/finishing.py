@@ -6,6 +6,7 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shoploop.api.pod_result import Incumbent, VersionMade, written
 from shoploop.runs.planning import Plan
@@ -13,6 +14,9 @@ from shoploop.runs.record import Failure, Journal, RunState
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
+
+if TYPE_CHECKING:
+    from shoploop.versions.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -85,16 +89,20 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
     Raises:
         KeyUnusable, KeyUntrusted: signatures are required, and nobody here can give one; nothing was written.
     """
-    from shoploop.packaging.bento import REPORT, publish_bento
+    from shoploop.packaging.bento import REPORT, bento_digest, publish_bento
     from shoploop.versions import promotions
-    from shoploop.versions.verdicts import read_verdict, record_verdict
+    from shoploop.versions.verdicts import falls_back, read_verdict, record_verdict
 
     signer = signer_for(trust)
     name = plan.run.name
     version = promotions.publish_version(store, name, folder / "model", signer=signer)
-    digest = publish_bento(store, name, version, folder / "bento", signer=signer)
     gate = folder / "gate" / "gate.json"
     verdict = read_verdict(gate.read_bytes(), gate)
+    digest = None
+    if not verdict.passed and falls_back(store, name, version):
+        # it may serve, and what packed it as refused does not say what its model must not answer
+        digest = bento_digest(store, name, version)
+    digest = digest or publish_bento(store, name, version, folder / "bento", signer=signer)
     record_verdict(store, name, version, verdict, run=plan.run.id)
     code = json.loads((folder / "bento" / REPORT).read_bytes()).get("code")
     measured = json.loads((folder / "evaluation" / "evaluation.json").read_bytes())["methods"]["fused"].items()
@@ -108,9 +116,19 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
         passed=verdict.passed,
         reason=verdict.reason,
         incumbent=Incumbent(**seen) if seen else None,
+        answers=answers(verdict),
         digest=digest,
         code=code,
     )
+
+
+def answers(verdict: "Verdict") -> str | None:
+    """By surface what answers, where the gate did not let the model everywhere; None where it did, or refused the version."""
+    from shoploop.versions.verdicts import falls_back_by
+
+    fallen = falls_back_by(verdict)
+    judged = (verdict.model_extra or {}).get("surfaces") or fallen
+    return ", ".join(f"{name} by {fallen.get(name, 'model')}" for name in judged) if fallen else None
 
 
 def write_report(workspace: Workspace, key: str) -> None:

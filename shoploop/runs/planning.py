@@ -216,7 +216,8 @@ def find_done(workspace: Workspace, key: str, run: str) -> Entry | None:
 
 def _lacks_incumbent(workspace: Workspace, entry: Entry) -> bool:
     """Whether a step's output says that the version that serves could not be read."""
-    file = {"evaluate_model": "evaluation.json", "gate": "gate.json"}.get(entry.step)
+    files = {"evaluate_model": "evaluation.json", "gate": "gate.json", "build_bento": "bento.json"}
+    file = files.get(entry.step)
     if file is None:
         return False
     try:

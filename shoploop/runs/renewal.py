@@ -16,13 +16,14 @@ from typing import Any
 from shoploop.api.pod_result import VersionMade, written
 from shoploop.compute.memory import PeakMemory
 from shoploop.errors import NotFound, ShoploopError, UserError
-from shoploop.runs.finishing import prune, write_report
+from shoploop.runs.finishing import answers, prune, write_report
 from shoploop.runs.planning import Plan, Run, keep_plan, read_plan
 from shoploop.runs.record import RENEW, Failure, Journal, Record, StepRecord, read_record
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import disk, layout
 from shoploop.training.renewal import NothingToRenew, Renewed, renew_model
 from shoploop.versions.signing import Trust, signer_for
+from shoploop.versions.verdicts import FALLS_BACK, Verdict, falls_back, latest_verdict, record_verdict
 
 PACKAGE = "build_bento"
 SAYS = {
@@ -133,6 +134,7 @@ def renew(
     journal = _journal(workspace, begun, own, serving.version)
     try:
         parent = workspace.incumbent(serving.version, trust)
+        fallen = falls_back(workspace.store, workspace.name, serving.version)
         with _timed(journal, RENEW, tell):
             renewed = renew_model(
                 data=folder / "data", features=folder / "features", parent=parent, out=folder / "model"
@@ -146,8 +148,9 @@ def renew(
                 out=folder / "bento",
                 serving_spec=spec.serving,
                 max_age_days=spec.gate.max_age_days,
+                falls_back=fallen,
             )
-        made = _publish(workspace, plan, own, renewed, trust)
+        made = _publish(workspace, plan, own, renewed, fallen, trust)
     except NothingToRenew:  # no renewal: it is in no list
         _forget(workspace, own)
         raise
@@ -182,11 +185,12 @@ def _fail(workspace: Workspace, own: Run, journal: Journal, error: BaseException
         shutil.rmtree(workspace.path(own.key) / made, ignore_errors=True)
 
 
-def _publish(workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, trust: Trust) -> VersionMade:
+def _publish(
+    workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, fallen: dict[str, str], trust: Trust
+) -> VersionMade:
     """Puts the version, its Bento and what the gate said of its weights into the store, the latter last."""
     from shoploop.packaging.bento import REPORT, publish_bento
     from shoploop.versions import promotions
-    from shoploop.versions.verdicts import Verdict, latest_verdict, record_verdict
 
     store, name, folder = workspace.store, workspace.name, workspace.path(own.key)
     signer = signer_for(trust)
@@ -196,7 +200,7 @@ def _publish(workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, trust
     # of a renewal that is renewed: what the gate said, and not what was said of that
     said = (judged.model_dump().get(OF_WEIGHTS) or judged.reason) if judged else "nothing"
     known = f"It has the weights of {renewed.weights_of} and knows what was up to {renewed.through}"
-    about = {OF_WEIGHTS: said}
+    about: dict[str, Any] = {OF_WEIGHTS: said} | ({FALLS_BACK: fallen} if fallen else {})
     verdict = Verdict(
         passed=judged.passed if judged else True,
         rule=judged.rule if judged else "Always",
@@ -212,6 +216,7 @@ def _publish(workspace: Workspace, plan: Plan, own: Run, renewed: Renewed, trust
         rule=verdict.rule,
         passed=verdict.passed,
         reason=verdict.reason,
+        answers=answers(verdict),
         digest=digest,
         code=json.loads((folder / "bento" / REPORT).read_bytes()).get("code"),
     )

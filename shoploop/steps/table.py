@@ -178,7 +178,10 @@ def _gate(call: Call) -> dict[str, Any]:
 
 def _build_bento(call: Call) -> dict[str, Any]:
     from shoploop.packaging.bento import build_bento
+    from shoploop.versions.verdicts import falls_back_by, read_verdict
 
+    said = call.inputs["gate"] / "gate.json"
+    verdict = read_verdict(said.read_bytes(), said)
     return build_bento(
         data=call.inputs["data"],
         features=call.inputs["features"],
@@ -186,6 +189,8 @@ def _build_bento(call: Call) -> dict[str, Any]:
         out=call.out,
         serving_spec=call.section("serving", ServingSpec),
         max_age_days=call.section("gate", GateSpec).max_age_days,
+        falls_back=falls_back_by(verdict),
+        unread=bool((verdict.model_extra or {}).get("incumbent_unread")),
     )
 
 
@@ -289,8 +294,7 @@ STEPS: dict[str, Step] = {
             output="bento",
             module="shoploop.packaging.bento",
             function=_build_bento,
-            inputs=("model", "features", "data"),
-            after=("gate",),
+            inputs=("model", "features", "data", "gate"),
             shell="serving",
             settings=(
                 "serving.itemFields",

@@ -41,6 +41,10 @@ RESERVED = "manifest.dsse.json"
 REFUSED = "refused.txt"
 """In a folder that holds no version, because it must not be used: why."""
 
+FALLS_BACK = "falls_back.json"
+"""Beside the files of a copy of the version that serves: the surfaces that it does not answer by its model
+(:func:`shoploop.versions.verdicts.falls_back`)."""
+
 WEIGHTS_OF = "weights_of"
 """In the lineage of a renewal: the version that was trained, and whose weights it has (docs/decisions/0117)."""
 
@@ -133,7 +137,7 @@ def write_version(
         **(extra_files or {}),
     }
     for name in files:
-        if not PLAIN_NAME.fullmatch(name) or name in (MANIFEST, RESERVED, REFUSED):
+        if not PLAIN_NAME.fullmatch(name) or name in (MANIFEST, RESERVED, REFUSED, FALLS_BACK):
             raise ValueError(f"{name!r} cannot name a file of a version")
     manifest = _json_bytes(
         {

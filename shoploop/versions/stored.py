@@ -3,14 +3,16 @@
 It must not know which version serves, nor how one is packaged.
 """
 
+import json
 import shutil
 from pathlib import Path
 
 from shoploop.errors import ArtifactCorrupt, ArtifactError, NotFound
 from shoploop.store import Store, disk, layout
-from shoploop.versions.artifact import MANIFEST, REFUSED, version_files, version_id
+from shoploop.versions.artifact import FALLS_BACK, MANIFEST, REFUSED, version_files, version_id
 from shoploop.versions.keys import Signer
 from shoploop.versions.signing import Statement, Trust, claimed_keys, digest, signed
+from shoploop.versions.verdicts import falls_back
 
 
 def sign_version(store: Store, name: str, version: str, manifest: bytes, signer: Signer) -> None:
@@ -56,6 +58,8 @@ def fetch_version(store: Store, name: str, version: str, folder: Path, trust: Tr
 def fetch_incumbent(store: Store, name: str, version: str, folder: Path, trust: Trust) -> Path:
     """As :func:`fetch_version`, for a comparison, which a shop must be able to do without.
 
+    Beside its files lies what :func:`~shoploop.versions.verdicts.falls_back` says of it.
+
     Returns:
         ``folder``. Of a version that is gone there is none; in that of one that must not be used :func:`load_version`
         finds the reason.
@@ -64,12 +68,14 @@ def fetch_incumbent(store: Store, name: str, version: str, folder: Path, trust: 
         StoreUnavailable: the store did not answer.
     """
     try:
-        return fetch_version(store, name, version, folder, trust)
+        fetch_version(store, name, version, folder, trust)
     except NotFound:
         shutil.rmtree(folder, ignore_errors=True)
     except ArtifactError as error:
         with disk.whole_folder(folder, replace=True) as aside:
             (aside / REFUSED).write_text(str(error))
+    if folder.is_dir():
+        (folder / FALLS_BACK).write_text(json.dumps(falls_back(store, name, version)))
     return folder
 
 

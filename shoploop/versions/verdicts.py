@@ -15,6 +15,10 @@ BY_RUN = "run"
 """In an entry: the run that came to it first; those of earlier versions have none."""
 
 
+FALLS_BACK = "falls_back"
+"""In a verdict that let a version serve in part: the surfaces that its model must not answer, and what does."""
+
+
 class Verdict(BaseModel):
     """Whether a version may serve, by which rule, and why; the numbers that it was decided on stand beside."""
 
@@ -23,6 +27,22 @@ class Verdict(BaseModel):
     passed: bool
     rule: Literal["NotWorse", "Better", "Always"]
     reason: str
+
+
+def falls_back_by(verdict: Verdict) -> dict[str, str]:
+    """The surfaces that a version must not answer by its model by this verdict, and the simple method that does. None of one
+    that was refused, as it serves only where somebody decides so by hand, and of one that passed as a whole."""
+    found = (verdict.model_extra or {}).get(FALLS_BACK)
+    return {str(surface): str(method) for surface, method in found.items()} if isinstance(found, dict) else {}
+
+
+def falls_back(store: Store, name: str, version: str) -> dict[str, str]:
+    """The same by the last verdict that let the version serve: a later refusal takes nothing away from one that serves, and
+    gives it nothing."""
+    for entry in reversed(Log(store, layout.verdicts(name, version)).entries()):
+        if entry.get("passed") is True or entry.get(FALLS_BACK):
+            return falls_back_by(Verdict.model_construct(**entry))
+    return {}
 
 
 def read_verdict(body: bytes, where: object) -> Verdict:

@@ -146,6 +146,19 @@ def test_a_version_that_the_gate_refused_is_recorded_and_not_released(make_recom
     assert condition(made, "Ready") == ("False", "GateRefused")
 
 
+def test_a_version_that_passed_in_part_says_what_passed_and_what_answers(make_recommender, make_job, plan, settings):
+    recommender = running(make_recommender())
+    reason = "Search passed and answers by the model. Recommendations did not pass."
+    told = said(passed=True, reason=reason, answers="items by decay, search by model")
+    job, pods = make_job(recommender, RUN, settings, state="Complete", said=told)
+    made = plan(recommender, job, pods=tuple(pods))
+    [verdict] = made.version_status["grocery-v00000000000a"]["verdicts"]
+    assert (verdict["answers"], verdict["reason"]) == ("items by decay, search by model", reason)
+    assert made.release is not None
+    assert reason in next(one["message"] for one in made.status["conditions"] if one["type"] == "RunSucceeded")
+    assert any(reason in event.message for event in made.events if event.reason == "VersionRecorded")
+
+
 SEEN = {"version": "v000000000001", "compared": True, "why_not": None}
 
 

@@ -61,6 +61,15 @@ def test_the_same_version_is_compared_and_measures_the_same(serving, compared, t
     np.testing.assert_allclose(metrics["ndcg@10"], ours["ndcg@10"])
 
 
+def test_what_serves_says_which_surfaces_it_does_not_answer_by_its_model(serving, compared):
+    (serving / "falls_back.json").write_text('{"items": "decay"}')
+    assert compared(serving)[0].falls_back == {"items": "decay"}
+    (serving / "weights.safetensors").write_bytes(b"no")
+    assert (compared(serving)[0].compared, compared(serving)[0].falls_back) == (False, {"items": "decay"})
+    shutil.rmtree(serving)
+    assert compared(serving)[0].falls_back is None
+
+
 def test_statistics_of_many_days_are_not_read_at_once(serving, trained_shop, monkeypatch):
     log, visits = Shop().log(), read_samples(trained_shop / "samples", Contract(), "evaluation")
     ours = request_metrics(visits, model_scores(TrainedModel.of_version(load_version(serving)).model, visits)["fused"])

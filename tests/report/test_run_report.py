@@ -286,6 +286,25 @@ def test_a_refused_version_is_no_success(tmp_path, undrawn):
     assert "It is worse than decay. The version is kept, and what served before goes on serving." in page.text
 
 
+def test_a_version_that_passed_in_part_is_told_surface_by_surface(tmp_path, undrawn):
+    run = complete_run(tmp_path)
+    gate = json.loads((run / "gate/gate.json").read_bytes())
+    one = {"metric": "ndcg@10", "against": "ease", "difference": 0.01, "interval": [-0.02, 0.04]}
+    surfaces = {
+        "items": one | {"passed": False, "answers": "followers"},
+        "search": one | {"passed": True, "answers": "model", "against": "bm25", "interval": [0.005, 0.015]},
+    }
+    reason = "Search passed and answers by the model. Recommendations did not pass."
+    write(run, "gate/gate.json", gate | {"surfaces": surfaces, "falls_back": {"items": "followers"}, "reason": reason})
+
+    text = Page(build(run)).text
+
+    assert "Passed the gate in part" in text and "Search passed; recommendations did not" in text
+    assert reason in text and "Each surface for itself" in text
+    for words in ("did not pass", "What follows", "the model", "BM25, NDCG@10", "+0.0050"):
+        assert words in text[text.index("Each surface for itself") :]
+
+
 @pytest.mark.parametrize("passed", [True, False])
 def test_a_serving_version_that_could_not_be_compared_is_told_at_the_top(tmp_path, undrawn, passed):
     run = complete_run(tmp_path)

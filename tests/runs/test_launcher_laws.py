@@ -56,7 +56,7 @@ def test_a_comparison_that_could_not_be_made_is_made_by_the_next_run_and_kept_th
     bench.toy.say("gate", {"incumbent": seen})
     for _ in range(2):
         assert bench.ended(bench.launched()).state == "done"
-        assert bench.toy.done() == [*STEPS, "evaluate_model", "gate"]
+        assert bench.toy.done() == [*STEPS, "evaluate_model", "gate", "build_bento"]
 
 
 def test_a_step_that_fails_ends_the_run_and_its_message_is_the_records(bench):

@@ -26,7 +26,7 @@ from shoploop.training.renewal import NothingToRenew
 from shoploop.versions import candidacy, promotions
 from shoploop.versions.artifact import load_version
 from shoploop.versions.signing import Trust
-from shoploop.versions.verdicts import Verdict, latest_verdict, record_verdict
+from shoploop.versions.verdicts import Verdict, falls_back, latest_verdict, record_verdict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -105,6 +105,19 @@ def test_the_renewal_serves_in_the_place_of_its_parent_and_a_rollback_brings_tha
     said = latest_verdict(workspace.store, "shop", done.renewed.version)
     assert said.passed and said.reason.endswith("Of the weights the gate said: it is better")
     assert promotions.rollback(workspace.store, "shop", by="a test").version == parent
+
+
+def test_what_its_parent_does_not_answer_by_the_model_it_does_not_either(workspace, begin, later, monkeypatch):
+    part = Verdict(passed=True, rule="NotWorse", reason="search passed", falls_back={"items": "decay"})
+    record_verdict(workspace.store, "shop", serving(workspace), part)
+    packed, pack = [], bento.build_bento
+    monkeypatch.setattr(
+        bento, "build_bento", lambda *, falls_back, **rest: (packed.append(falls_back), pack(**rest))[1]
+    )
+    done = renewal.renew(workspace, begin(later), renewal.serving_version(workspace, pinned=None), trust=TRUST)
+    assert packed == [{"items": "decay"}]
+    assert falls_back(workspace.store, "shop", done.renewed.version) == {"items": "decay"}
+    assert done.made.answers == "items by decay"
 
 
 def test_it_is_kept_and_told_as_a_run_is(workspace, begin, later):

@@ -150,6 +150,8 @@ def _bento(call: Call) -> None:
         "sha256": hashlib.sha256(archive).hexdigest(),
         "bytes": len(archive),
     }
+    judged = json.loads((call.inputs["gate"] / "gate.json").read_text())
+    said |= {"incumbent_unread": True} if judged.get("incumbent_unread") else {}
     (call.out / "bento.json").write_text(json.dumps(said))
 
 

@@ -42,17 +42,17 @@ def test_more_epochs_train_again_but_do_not_sample_again(make_spec):
     assert due == ["train_fused", "evaluate_model", "gate", "build_bento"]
 
 
-def test_a_wider_gate_is_judged_again_without_training_or_packing(make_spec):
-    assert changed(make_spec(), make_spec(gate={"margin": 0.01})) == ["gate"]
+def test_a_wider_gate_is_judged_again_and_packed_with_what_it_says_without_training(make_spec):
+    assert changed(make_spec(), make_spec(gate={"margin": 0.01})) == ["gate", "build_bento"]
 
 
 def test_other_raw_tables_make_everything_run_again(make_spec):
     assert changed(make_spec(), make_spec(), source="other") == list(STEPS)
 
 
-def test_another_incumbent_is_compared_without_training(make_spec):
+def test_another_incumbent_is_compared_and_its_end_packed_without_training(make_spec):
     due = changed(make_spec(), make_spec(), incumbent="v0123456789ab")
-    assert due == ["evaluate_model", "gate"]
+    assert due == ["evaluate_model", "gate", "build_bento"]
 
 
 def test_fields_that_no_step_needs_change_no_key(make_spec):

@@ -207,6 +207,9 @@ def _judged(situation: Situation, run: dict[str, Any], version: Version | None) 
     verdict = version.verdict_of(run["id"])
     if verdict is None:
         return say("VerdictLost", **about, name=situation.name)
+    if verdict.passed and verdict.answers:
+        made = say("RunSucceeded", **about)
+        return replace(made, message=f"{made.message} {verdict.reason}")
     if verdict.passed:
         return say("RunSucceeded", **about)
     return say("GateRefused", **about, rule=verdict.rule, why=verdict.reason)
@@ -363,6 +366,8 @@ def _missing_record(situation: Situation, version: Version | None) -> tuple[Obje
 def _recorded(version: Version) -> Event:
     verdict = "passed" if version.verdict and version.verdict.passed else "refused"
     message = say("VersionRecorded", version=version.id, verdict=verdict).message
+    if version.verdict and version.verdict.answers:
+        message = f"{message} {version.verdict.reason}"
     return Event(type="Normal", reason="VersionRecorded", message=message)
 
 

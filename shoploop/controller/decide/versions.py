@@ -180,7 +180,7 @@ def with_result(
     reason = made.reason if len(made.reason) <= REASON_LENGTH else made.reason[: REASON_LENGTH - 1] + "…"
     verdict = Verdict(
         run=run["id"], time=run["finishedAt"], rule=made.rule, passed=made.passed, reason=reason,
-        spec_hash=spec_hash,
+        answers=made.answers, spec_hash=spec_hash,
     )  # fmt: skip
     package = Package(
         digest=made.digest,
