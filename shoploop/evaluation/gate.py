@@ -89,7 +89,8 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
         if gate_spec.rule != "Always" and not items["counterfactual"]["passed"]:
             items |= {"passed": False, "answers": _fallback(bounds)}
     found = {ITEMS: items} | {
-        name: _judged_alone(own, gate_spec) | {"metric": own["metric"]}
+        # a learned rival has nothing to answer with: what would is a simple method, which is further behind it
+        name: _judged_alone(own, gate_spec, rivals_refuse=False) | {"metric": own["metric"]}
         for name, own in bounds.get("surfaces", {}).items()
     }
     # what serves by the model gives way to nothing that did not pass
@@ -114,9 +115,14 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
 
 
 def _judged_alone(
-    bounds: dict[str, Any], gate_spec: GateSpec, incumbent: dict[str, Any] | None = None
+    bounds: dict[str, Any],
+    gate_spec: GateSpec,
+    incumbent: dict[str, Any] | None = None,
+    *,
+    rivals_refuse: bool = True,
 ) -> dict[str, Any]:
-    """The verdict on one surface, held against ``incumbent``, the same of the version that serves, where it can be."""
+    """The verdict on one surface, held against ``incumbent``, the same of the version that serves, where it can be; else a
+    rival that was learned beside it and is better refuses it, or is only told of."""
     against = incumbent or bounds["baseline"]
     # an unknown bound, as of an evaluation without a single purchase, shows nothing
     low = against["interval"][0] if against["interval"] else float("-inf")
@@ -124,7 +130,7 @@ def _judged_alone(
     allowed = -gate_spec.margin if not_worse else 0.0
     enough = low >= allowed if not_worse else low > allowed  # what is the same on every visit is not worse
     behind = [rival["than"] for rival in bounds.get("rivals", []) if rival["interval"] and rival["interval"][1] < 0]
-    passed = gate_spec.rule == "Always" or (enough and (incumbent is not None or not behind))
+    passed = gate_spec.rule == "Always" or (enough and (incumbent is not None or not behind or not rivals_refuse))
     return {
         "passed": passed,
         "answers": "model" if passed else _fallback(bounds),

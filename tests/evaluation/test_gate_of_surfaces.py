@@ -92,10 +92,18 @@ def test_where_the_files_of_what_serves_are_gone_search_alone_is_enough():
     assert decide(found, GateSpec())["falls_back"] == {"items": "followers"}
 
 
-def test_a_search_that_is_worse_than_the_trees_of_its_run_falls_back():
+def test_a_search_that_beats_counting_serves_though_the_trees_of_its_run_are_better_and_the_reason_says_so():
     verdict = decide(bounds(GOOD, GOOD, behind=["lambdamart"]), GateSpec())
-    assert verdict["falls_back"] == {"search": "text"}
+    assert verdict["passed"] and "falls_back" not in verdict
+    assert verdict["surfaces"]["search"]["behind"] == ["lambdamart"]
     assert "Search: " in verdict["reason"] and "lambdamart of the same run is better" in verdict["reason"]
+
+
+def test_recommendations_that_are_worse_than_the_trees_of_their_run_fall_back():
+    found = bounds(GOOD, GOOD) | {"rivals": [against("lambdamart", (-0.02, -0.03))]}
+    verdict = decide(found, GateSpec())
+    assert verdict["falls_back"] == {"items": "followers"}
+    assert "not worse than what its run has learned beside it" in verdict["reason"]
 
 
 def test_always_lets_the_model_answer_everywhere():
