@@ -51,7 +51,7 @@ def print_versions(store: Store, name: str) -> None:
     from shoploop.versions import promotions
     from shoploop.versions.signing import Trust
     from shoploop.versions.stored import signed_by
-    from shoploop.versions.verdicts import latest_verdict
+    from shoploop.versions.verdicts import answers, latest_verdict
 
     table = Table(box=None)
     for title in ("version", "serves", "since", "parent", "gate", "signed by", "metrics"):
@@ -65,11 +65,15 @@ def print_versions(store: Store, name: str) -> None:
             "yes" if version.serving else "",
             version.promoted or "-",
             one_line(version.lineage.get("parent") or "-"),
-            "-" if judged is None else "passed" if judged.passed else "refused",
+            "-" if judged is None else one_line(_said(judged.passed, answers(judged))),
             one_line(signed_by(store, name, version.id, trust)),
             one_line(", ".join(f"{key} {value:.4f}" for key, value in numbers.items())),
         )
     print_table(console(), table)
+
+
+def _said(passed: bool, answers: str | None) -> str:
+    return f"{'passed' if passed else 'refused'}: {answers}" if answers else "passed" if passed else "refused"
 
 
 def print_report(store: Store, name: str, *, run: str | None, show: bool) -> None:

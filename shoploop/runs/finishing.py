@@ -6,7 +6,6 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shoploop.api.pod_result import Incumbent, VersionMade, written
 from shoploop.runs.planning import Plan
@@ -14,9 +13,6 @@ from shoploop.runs.record import Failure, Journal, RunState
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import Store, disk, layout
 from shoploop.versions.signing import Trust, signer_for
-
-if TYPE_CHECKING:
-    from shoploop.versions.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +87,7 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
     """
     from shoploop.packaging.bento import REPORT, bento_digest, publish_bento
     from shoploop.versions import promotions
-    from shoploop.versions.verdicts import falls_back, read_verdict, record_verdict
+    from shoploop.versions.verdicts import answers, falls_back, read_verdict, record_verdict
 
     signer = signer_for(trust)
     name = plan.run.name
@@ -120,15 +116,6 @@ def publish(store: Store, plan: Plan, folder: Path, trust: Trust) -> VersionMade
         digest=digest,
         code=code,
     )
-
-
-def answers(verdict: "Verdict") -> str | None:
-    """By surface what answers, where the gate did not let the model everywhere; None where it did, or refused the version."""
-    from shoploop.versions.verdicts import falls_back_by
-
-    fallen = falls_back_by(verdict)
-    judged = (verdict.model_extra or {}).get("surfaces") or fallen
-    return ", ".join(f"{name} by {fallen.get(name, 'model')}" for name in judged) if fallen else None
 
 
 def write_report(workspace: Workspace, key: str) -> None:

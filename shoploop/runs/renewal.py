@@ -16,14 +16,14 @@ from typing import Any
 from shoploop.api.pod_result import VersionMade, written
 from shoploop.compute.memory import PeakMemory
 from shoploop.errors import NotFound, ShoploopError, UserError
-from shoploop.runs.finishing import answers, prune, write_report
+from shoploop.runs.finishing import prune, write_report
 from shoploop.runs.planning import Plan, Run, keep_plan, read_plan
 from shoploop.runs.record import RENEW, Failure, Journal, Record, StepRecord, read_record
 from shoploop.steps import STEPS, Workspace
 from shoploop.store import disk, layout
 from shoploop.training.renewal import NothingToRenew, Renewed, renew_model
 from shoploop.versions.signing import Trust, signer_for
-from shoploop.versions.verdicts import FALLS_BACK, Verdict, falls_back, latest_verdict, record_verdict
+from shoploop.versions.verdicts import FALLS_BACK, Verdict, answers, falls_back, latest_verdict, record_verdict
 
 PACKAGE = "build_bento"
 SAYS = {

@@ -36,6 +36,13 @@ def falls_back_by(verdict: Verdict) -> dict[str, str]:
     return {str(surface): str(method) for surface, method in found.items()} if isinstance(found, dict) else {}
 
 
+def answers(verdict: Verdict) -> str | None:
+    """By surface what answers, where the gate did not let the model everywhere; None where it did, or refused the version."""
+    fallen = falls_back_by(verdict)
+    judged = (verdict.model_extra or {}).get("surfaces") or fallen
+    return ", ".join(f"{name} by {fallen.get(name, 'model')}" for name in judged) if fallen else None
+
+
 def falls_back(store: Store, name: str, version: str) -> dict[str, str]:
     """The same by the last verdict that let the version serve: a later refusal takes nothing away from one that serves, and
     gives it nothing."""

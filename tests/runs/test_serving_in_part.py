@@ -4,8 +4,10 @@ import json
 
 import pytest
 from signed_things import write_small_bento, write_small_version
+from typer.testing import CliRunner
 
 from shoploop.api.v1alpha1 import Recommender
+from shoploop.cli.main import app
 from shoploop.packaging.bento import bento_digest
 from shoploop.runs.finishing import publish
 from shoploop.runs.planning import Plan, Run
@@ -76,3 +78,9 @@ def test_of_a_renewal_that_takes_over_a_refusal_what_it_says_of_surfaces_counts(
     verdict = Verdict(passed=False, rule="NotWorse", reason="renewed", falls_back={"items": "decay"})
     record_verdict(store, "small", "v0123456789ab", verdict)
     assert falls_back(store, "small", "v0123456789ab") == {"items": "decay"}
+
+
+def test_the_list_of_versions_says_what_answers_where_the_model_does_not(end, store):
+    end(PART)
+    listed = CliRunner().invoke(app, ["versions", "small", "--store", store.folder], env={"COLUMNS": "200"})
+    assert "passed: items by decay, search by model" in listed.output, listed.output
