@@ -101,6 +101,22 @@ def test_init_of_a_table_of_searches_writes_the_surface_that_learns_from_it(init
     assert "100% of what it holds are items of the log" in text
 
 
+@pytest.mark.parametrize("column", ["suche", "Suchwort", "busca", "search_term"])
+def test_what_was_typed_is_found_by_other_peoples_names_of_it(init, column):
+    rows = "".join(f"sahcen {n % 3};s{n % 5};0{1 + n % 9}.02.2024 09:26\n" for n in range(30))
+    Path("typed.csv").write_text(f"{column};was;zeitpunkt\n{rows}")
+    tables, _, _ = init(LOG, searches="typed.csv", answers={})
+    assert tables.searches.columns["query"] == column
+
+
+def test_that_the_next_shop_can_be_learned_is_said_where_a_log_has_several(init):
+    for shops, said in ((1, False), (3, True)):
+        rows = "".join(f"c{n % 7};s{n % 5};0{1 + n % 9}.02.2024 09:26;Filiale {n % shops}\n" for n in range(30))
+        init(f"kunde;artikel;datum;filiale\n{rows}", answers={}, force=True)
+        assert ("[Items, Shops] learns, too, which shop" in Path("recommender.yaml").read_text()) is said
+    assert load("recommender.yaml").spec.training.surfaces == ["Items"]
+
+
 def test_init_of_searches_without_a_query_says_how_to_name_it(init):
     Path("typed.csv").write_text(
         "who,what,stamp\n" + "".join(f"c{n % 7},s{n % 5},2024-02-0{1 + n % 9}\n" for n in range(30))

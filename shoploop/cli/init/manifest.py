@@ -73,6 +73,9 @@ def recommender_yaml(
         lines.append(
             "    surfaces: [Items, Search] # search learns from what was typed; without Search nothing is searched"
         )
+    if "shop" in found and Column(log.table[found["shop"].columns[0]]).distinct > 1:
+        known = "[Items, Search, Shops]" if searches is not None else "[Items, Shops]"
+        lines.append(f"  # training.surfaces {known} learns, too, which shop each comes to next, asked by POST /shops")
     return "\n".join(lines) + "\n"
 
 
