@@ -121,8 +121,10 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     ),
     "query": (
         "query querytext queryterm queryphrase searchquery searchterm searchterms searchphrase searchstring searchtext "
-        "keyword keywords suche suchbegriff suchanfrage suchwort suchtext busqueda consulta recherche requete ricerca pesquisa busca "
-        "zoekterm zoekopdracht szukaj sokord", "q search searched phrase term terms typed words gesucht eingabe", "query search keyword such",
+        "keyword keywords suche suchbegriff suchanfrage suchwort suchtext busqueda busca consulta recherche requete "
+        "ricerca pesquisa zoekterm zoekopdracht szukaj sokord",
+        "q search searched phrase term terms typed words gesucht eingabe",
+        "query search keyword such",
     ),
 }  # fmt: skip
 """Canonical column to other people's names for it: its own names, names with another meaning too, parts of names."""
