@@ -80,6 +80,7 @@ def search_list(lists: Lists, request: SearchRequest, visitor: Visitor, budget: 
         may.of(known.searching.unknown, gone.left_U),
         least=request.k,
         weights=searched.asked.fit.weights,
+        shoppers=searched.asked.fit.shoppers,
     )
     typed = known.searching.numbered(request.query)
     numbered = typed if typed is not None and may.show(typed) else None

@@ -6,7 +6,7 @@ Legend: I items of the vocabulary, U items that it does not hold, N candidates.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -134,6 +134,7 @@ class Searching:
         *,
         least: int = 0,
         weights: Mapping[str, float] | None = None,
+        shoppers: Set[str] = frozenset(),
     ) -> list[Unsold]:
         """Items that nobody bought before the model learned, whose names have some of the query's words, best first.
 
@@ -143,10 +144,11 @@ class Searching:
             least: So many, where there are so many, though fewer are found otherwise.
             weights: Of its words among the names of what is bought. By their rarity among these names, of which there may be
                 few, a name with the same words seemed to have more of them, or less.
+            shoppers: Words that are no misspelling of any name's, as what was taken after them says.
         """
         if not self._unsold.height:
             return []
-        fit = self._unsold_names.fit(query, weights)
+        fit = self._unsold_names.fit(query, weights, shoppers=shoppers)
         some = np.flatnonzero(fit.words_I > 0 if may_U is None else (fit.words_I > 0) & may_U)
         order = some[np.lexsort((some, -fit.named_I[some], -fit.bm25_I[some], -fit.words_I[some]))]
         order = order[: max(MOST_UNSOLD, least)]

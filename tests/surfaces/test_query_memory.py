@@ -5,7 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shoploop.surfaces.search.features import read
 from shoploop.surfaces.search.memory import HALF_LIFE_DAYS, QueryMemory, Remembered, Searches
+from shoploop.surfaces.search.names import Names
 from shoploop.surfaces.search.words import spelling
 
 TEA, MILK, CAKE, ITEMS = 0, 1, 2, 4
@@ -122,3 +124,40 @@ def test_shares_are_shares_and_all_is_finite(rows, query):
     assert np.isfinite(found.words_I).all() and 0 <= found.nearest <= 1 + 1e-5
     if any(spelling(text) == spelling(query) != "" for text, _, _ in rows):
         assert found.times > 0 and found.same_I.any()
+
+
+DISKS = Names(["Norix SD 64 card", "Norix solid state drive", "Ulta padlock", "Ulta tablet"])
+CARD, DRIVE, PADLOCK, TABLET = range(4)
+
+
+def read_by(*taken: tuple[str, int], query: str):
+    rows = [(typed, item, 9) for typed, item in taken for _ in range(4)]
+    return read(query, DISKS, QueryMemory(searches(*rows), len(DISKS)).as_of(10)).fit
+
+
+@pytest.mark.parametrize(("typed", "read_as", "bought"), [("ssd", CARD, DRIVE), ("pad", PADLOCK, TABLET)])
+def test_a_word_after_which_something_else_is_taken_is_no_misspelling_and_no_beginning(typed, read_as, bought):
+    assert read_by(query=typed).words_I[read_as] == 1  # nothing is known of it: it is read as what it is like
+    found = read_by((typed, bought), query=typed)
+    assert found.understood is None and not found.words_I.any()
+
+
+def test_a_misspelling_that_many_type_is_still_one():
+    found = read_by(("padlok", PADLOCK), query="padlok")
+    assert found.understood == "padlock" and found.words_I[PADLOCK] == 1
+
+
+def test_one_search_says_nothing_of_what_a_word_means():
+    memory = QueryMemory(searches(("ssd", DRIVE, 9), ("ssd", DRIVE, 9)), len(DISKS)).as_of(10)
+    assert read("ssd", DISKS, memory).fit.words_I[CARD] == 1
+
+
+def test_what_a_word_means_is_known_from_the_day_after():
+    rows = [("ssd", DRIVE, 9)] * 4
+    assert read("ssd", DISKS, QueryMemory(searches(*rows), len(DISKS)).as_of(9)).fit.words_I[CARD] == 1
+
+
+def test_other_names_read_the_words_of_shoppers_so_too():
+    fit = read_by(("ssd", DRIVE), query="ssd")
+    assert Names(["Other SD card"]).fit("ssd").understood == "sd"
+    assert Names(["Other SD card"]).fit("ssd", shoppers=fit.shoppers).understood is None

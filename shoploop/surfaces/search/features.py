@@ -72,7 +72,8 @@ class Read:
 
 def read(query: str, names: Names, recall: Recall) -> Read:
     """Reads a query."""
-    return Read(fit=names.fit(query), remembered=recall.of(query), letters=len(query[:MOST_LETTERS].strip()))
+    fit = names.fit(query, shoppers=recall.is_for_others)
+    return Read(fit=fit, remembered=recall.of(query), letters=len(query[:MOST_LETTERS].strip()))
 
 
 def search_candidates(

@@ -21,6 +21,9 @@ NEAR, NEAREST, SHARPNESS = 0.35, 30, 4.0
 SMOOTHING = 3.0
 """Searches that what sells counts for, where a word's own are few."""
 
+MISREAD = 0.5
+"""Share of what was taken after a word that must be called what the word is read as, else it means something else."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Searches:
@@ -156,6 +159,10 @@ class QueryMemory:
         """The places of the query's words and pairs of words that somebody has used."""
         return sorted({self._unit[unit] for unit in units(words(query[:MOST_LETTERS])) if unit in self._unit})
 
+    def unit_place(self, word: str) -> int | None:
+        """The place of one word, by its stem; None where nobody has used it."""
+        return self._unit.get(word)
+
     @property
     def units_QW(self) -> sparse.csr_matrix:
         return self._units_QW
@@ -207,6 +214,21 @@ class Recall:
             nearest=float(like_Q[others[0]]) if len(others) else 0.0,
             taken_I=self._taken_I,
         )
+
+    def is_for_others(self, word: str, read_I: npt.NDArray[np.bool_]) -> bool:
+        """Whether shoppers mean other items by a word than those that it would be read as: what was taken after it says so.
+
+        Args:
+            word: Its stem; of one that few have searched by nothing is known.
+            read_I: Which items are called what it is spelt like or begins.
+        """
+        place = self._memory.unit_place(word)
+        if place is None:
+            return False
+        start, end = self._units_WI.indptr[place], self._units_WI.indptr[place + 1]
+        times_N = self._units_WI.data[start:end]
+        total = float(times_N.sum())
+        return total >= SMOOTHING and float(times_N[read_I[self._units_WI.indices[start:end]]].sum()) < MISREAD * total
 
     def _near(self, text: str) -> tuple[npt.NDArray[np.int64], Float32]:
         """The nearest spellings of the day and their cosines, best first."""

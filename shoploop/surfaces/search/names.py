@@ -5,7 +5,7 @@ Legend: I items, W words, G hashed pieces, P pieces of a query.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
@@ -67,6 +67,9 @@ class Fit:
 
     weights: Mapping[str, float] = field(default_factory=dict)
     """How much each word of the query counts, by its rarity among these names."""
+
+    shoppers: frozenset[str] = frozenset()
+    """Stems of words that no name has and that are no misspelling of one either: shoppers call something else so."""
 
 
 class Names:
@@ -167,13 +170,21 @@ class Names:
             return word
         return bare if bare in self._all_spelt else word
 
-    def fit(self, query: str, weights: Mapping[str, float] | None = None) -> Fit:
+    def fit(
+        self,
+        query: str,
+        weights: Mapping[str, float] | None = None,
+        *,
+        shoppers: Callable[[str, npt.NDArray[np.bool_]], bool] | Set[str] = frozenset(),
+    ) -> Fit:
         """How well each item fits.
 
         Args:
             query: As typed.
             weights: How much a word counts: what another fit says of the same query, so that shares of words can be compared
                 between two collections of names. Unset, and where it has not the word, its rarity among these names.
+            shoppers: Stems that stand for themselves though no name has them; or what says so of a stem and of the items,
+                (I,), whose names have what it would be read as.
         """
         query = self._as_spelt(query[:MOST_LETTERS])
         asked: dict[str, str] = {}
@@ -185,8 +196,14 @@ class Names:
         bm25_I, has_I = none_I.copy(), none_I.copy()
         weighed: dict[str, float] = {}
         corrected: dict[str, str] = {}
+        themselves: set[str] = set()
         for root, word in asked.items():
             places = self.meant(word)
+            if places and root not in self._place and not blankless(word):
+                own = shoppers(root, self._having(places)) if callable(shoppers) else root in shoppers
+                if own:
+                    themselves.add(root)
+                    places = []
             weight = (weights or {}).get(root)
             if weight is None:
                 weight = float(self.rarity_W[places].min()) if places else rarest
@@ -208,7 +225,12 @@ class Names:
             named_I=(shared_I / np.maximum(self._letters_I, 1e-6)).astype(np.float32),
             understood=_understood(query, corrected) if corrected else None,
             weights=weighed,
+            shoppers=frozenset(themselves),
         )
+
+    def _having(self, places: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Which items have one of these words, (I,)."""
+        return _sum(self._has_WI, places, None, np.zeros(len(self), np.float32)) > 0
 
 
 def _understood(query: str, corrected: dict[str, str]) -> str:
