@@ -64,6 +64,10 @@ class TaskSpec(Spec):
     """Passes over the whole log in which the Transformer learns alone before it is mixed; 0 is none. Unset: by how much is
     bought again, and how much there is."""
 
+    in_shop: bool = False
+    """Whether requests name the shop that the shopper is in, where purchases name theirs: what sells there is then known to
+    the model. It answers those that name none as well."""
+
 
 class TrainingSpec(Spec):
     """How a version is trained."""

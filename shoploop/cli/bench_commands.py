@@ -19,6 +19,9 @@ Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Once for each t
 def bench_next_basket(
     dataset: Annotated[str, typer.Option(help="A known dataset, or tafeng.")] = "completejourney",
     offers: Annotated[bool, typer.Option("--offers", help="With what was on offer, where that is known.")] = False,
+    store_known: Annotated[
+        bool, typer.Option("--store-known", help="With the shop of each visit, of half of those that are learned from.")
+    ] = False,
     targets: Annotated[
         int, typer.Option(min=1, max=5, help="So many of each user's last visits, each learned for by itself.")
     ] = 1,
@@ -31,7 +34,9 @@ def bench_next_basket(
     from shoploop.bench.prediction.rivals.contest import refuse_weak
     from shoploop.cli.bench import measure
 
-    problem, *earlier = (basket_problem(dataset, offers=offers, back=back) for back in range(targets))
+    problem, *earlier = (
+        basket_problem(dataset, offers=offers, in_shop=store_known, back=back) for back in range(targets)
+    )
     refuse_weak(measure(lambda say: contest(problem, seeds=seed or [0], earlier=earlier, say=say), json_))
 
 

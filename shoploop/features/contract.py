@@ -20,7 +20,7 @@ from shoploop.schemas import POSITIVE_KINDS
 
 Needs = Literal[
     "category", "price", "shop", "weekday", "weekend",
-    "offers", "offers_2", "offers_3", "offers_in_shops", "offers_in_shops_2", "offers_in_shops_3",
+    "offers", "offers_2", "offers_3", "offers_in_shops", "offers_in_shops_2", "offers_in_shops_3", "in_shop",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -36,7 +36,7 @@ class Feature:
     needs: Needs | None = None
     """What the data must have for the feature to exist; of ``weekday`` and ``weekend`` that choices hang on such kinds of
     day (:mod:`shoploop.features.habits`); of offers so many kinds of them (:mod:`shoploop.features.offers`), which name
-    shops."""
+    shops; of ``in_shop`` that requests name the shop that the shopper is in (:mod:`shoploop.features.in_shop`)."""
 
     about: str
 
@@ -217,11 +217,21 @@ PAIR_FEATURES = (
     _feature(
         "user_offer_shops", "share of these visits in shops that have any offer on the day", needs="offers_in_shops"
     ),
+    # the shop that the request names; all 0 where it names none
+    _feature("here_28", "log(1 + purchases of the item there, 28 days)", needs="in_shop"),
+    _feature("here_over_28", "log of these over what they would be were the shop like all, 28 days", needs="in_shop"),
+    _feature("here_91", "log(1 + purchases of the item there, 91 days)", needs="in_shop"),
+    _feature("here_over_91", "log of these over what they would be were the shop like all, 91 days", needs="in_shop"),
+    _feature("here_ever", "log(1 + all purchases of the item there)", needs="in_shop"),
+    _feature("here_named", "1 where the request names a shop in which somebody has bought", needs="in_shop"),
 )
 """Per request and candidate, in the order of the model's input."""
 
 OF_OFFERS = frozenset(f.name for f in PAIR_FEATURES if f.needs is not None and f.needs.startswith("offers"))
 """Pair features that only a shop with a table of offers has."""
+
+OF_IN_SHOP = frozenset(f.name for f in PAIR_FEATURES if f.needs == "in_shop")
+"""Pair features of the shop that a request names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +250,7 @@ class Contract:
     user_stats: tuple[str, ...] = tuple(f.name for f in USER_STATS if f.needs is None)
     item_stats: tuple[str, ...] = tuple(f.name for f in ITEM_STATS)
     shop_stats: tuple[str, ...] = tuple(f.name for f in SHOP_STATS)
-    pair_features: tuple[str, ...] = tuple(f.name for f in PAIR_FEATURES if f.name not in OF_OFFERS)
+    pair_features: tuple[str, ...] = tuple(f.name for f in PAIR_FEATURES if f.name not in OF_OFFERS | OF_IN_SHOP)
     user_attributes: tuple[Attribute, ...] = ()
     offer_kinds: tuple[str, ...] = ()
     """Which kind of offers the first, second and third feature of them are of; an empty one stands for all others."""
@@ -314,12 +324,14 @@ def resolve(
     habits: Collection[Partition] = (),
     offer_kinds: tuple[str, ...] = (),
     offers_name_shops: bool = False,
+    in_shop: bool = False,
 ) -> Contract:
     """The contract of these canonical tables: features whose source they lack are left out.
 
     ``habits`` are the kinds of day that choices hang on (:func:`shoploop.features.habits.tells`), ``offer_kinds`` those of
-    offers (:func:`shoploop.features.offers.kinds`), at most three. Levels of attributes are
-    those of users who bought something: nobody else may add an input, or be one level too many.
+    offers (:func:`shoploop.features.offers.kinds`), at most three; ``in_shop`` is whether requests name the shop that the
+    shopper is in. Levels of attributes are those of users who bought something: nobody else may add an input, or be one level
+    too many.
     """
     bought = interactions.filter(pl.col("kind").is_in(POSITIVE_KINDS))
     named = interactions["shop"].null_count() < len(interactions)
@@ -336,6 +348,7 @@ def resolve(
         "offers_in_shops": in_shops > 0,
         "offers_in_shops_2": in_shops > 1,
         "offers_in_shops_3": in_shops > 2,
+        "in_shop": in_shop and named,
     }
     return Contract(
         user_stats=tuple(f.name for f in USER_STATS if f.needs is None or has[f.needs]),

@@ -26,6 +26,7 @@ from shoploop.features.chosen import choose_days
 from shoploop.features.contract import Contract, resolve
 from shoploop.features.habits import habits, tells
 from shoploop.features.history import midnight
+from shoploop.features.in_shop import refuse_unnamed
 from shoploop.features.item import item_stats_pieces
 from shoploop.features.log import PurchaseLog, Vocabulary, day_of
 from shoploop.features.offers import FILE as OFFERS
@@ -76,7 +77,12 @@ def materialize_features(
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     found = habits(log, before=split.evaluation_first)
     on_offer = offered(data / OFFERS, first=split.training_first, before=split.evaluation_first)
-    contract = resolve(interactions=interactions, items=items, users=users, habits=tells(found), **on_offer)
+    in_shop = bool(training_spec and training_spec.task.in_shop)
+    contract = resolve(
+        interactions=interactions, items=items, users=users, habits=tells(found), in_shop=in_shop, **on_offer
+    )
+    if in_shop:
+        refuse_unnamed(contract)
     others = [_other_days(data / SHOWN_FILE)]
     if "Search" in training_spec.surfaces:
         others.append(_other_days(data / SEARCHES))

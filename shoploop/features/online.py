@@ -20,6 +20,7 @@ from shoploop.features import feast_store
 from shoploop.features.bounded_reads import BoundedReads, FeatureStoreUnavailable
 from shoploop.features.contract import Contract
 from shoploop.features.history import History, midnight
+from shoploop.features.in_shop import InShops
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32, Vocabulary
 from shoploop.features.offers import Offers
@@ -174,6 +175,14 @@ class OnlineFeatures:
     def offers(self) -> Offers | None:
         """What is and will be on offer: once, at start; None where the contract knows of no offers."""
         return Offers.of_features(self._folder, self.contract, self.vocabulary)
+
+    def in_shops(self) -> InShops | None:
+        """What was bought in which shop: once, at start; None where the contract does not ask.
+
+        Raises:
+            SchemaMismatch: it asks, and the folder has it not.
+        """
+        return InShops.of_package(self._folder, self.contract, self.vocabulary)
 
     def _history(self, items_H: Int32, days_H: Int32, quantities_H: Float32) -> History:
         if self._recode is None:

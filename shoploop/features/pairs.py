@@ -15,6 +15,7 @@ from shoploop.features.catalog import Catalog
 from shoploop.features.contract import PAIR_FEATURES, Contract
 from shoploop.features.habits import KIND_OF_DAY, PARTITIONS, Partition
 from shoploop.features.history import History
+from shoploop.features.in_shop import Here, nowhere
 from shoploop.features.item import NAMES, RATE_DAYS, ItemMatrix
 from shoploop.features.log import Float32, Int32
 from shoploop.features.offers import OnOffer
@@ -127,6 +128,7 @@ def pair_parts(
     after: Mapping[str, Array] | None = None,
     habits: Collection[Partition] = PARTITIONS,
     offers: OnOffer | None = None,
+    here: Here | None = None,
 ) -> PairParts:
     """What is known of each candidate at a request: of all features that there are, of which a model reads its contract's.
 
@@ -141,6 +143,7 @@ def pair_parts(
         after: :func:`follower_scores` of the same history and catalog, where somebody has them.
         habits: Kinds of day whose features are wanted: the contract's. Few shops have them, and what they cost is seen.
         offers: What is on offer on ``day``; None where the contract knows of no offers.
+        here: What sells in the shop that the request names; None where it names none.
     """
     history = history.before(day)
     read = OwnHistory(history, day, habits)
@@ -151,6 +154,7 @@ def pair_parts(
     pairs_N["item_price_ratio"] = _price_ratio(candidates_N, items, user)
     if offers is not None:
         pairs_N |= offers.features(candidates_N, user)
+    pairs_N |= nowhere(candidates_N) if here is None else here.features(candidates_N)
     return PairParts(
         candidates_N=candidates_N,
         own=own,

@@ -50,6 +50,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
     import polars as pl
 
     from shoploop.features.ends import read_interactions
+    from shoploop.features.in_shop import stage_in_shop
     from shoploop.features.offers import stage_offers
     from shoploop.features.online import rows_of_the_day
     from shoploop.ranking.popularity import write_popularity
@@ -70,6 +71,7 @@ def stage_ranker(folder: Path, *, data: Path, features: Path, model: Path, setti
         folder / "features" / "item_stats.parquet", compression="zstd"
     )
     stage_offers(features, folder / "features")
+    stage_in_shop(folder / "features", data=data, features=features)
     items = pl.read_parquet(data / "items.parquet")
     if missing := set(settings.item_fields) - set(items.columns):
         raise SpecInvalid(

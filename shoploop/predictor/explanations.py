@@ -17,7 +17,15 @@ from shoploop.events.messages import mark_of_request
 from shoploop.features.bounded_reads import FeatureStoreUnavailable
 from shoploop.predictor.feedback import Feedback
 from shoploop.predictor.http import Refused
-from shoploop.ranking.answer import AnyAnswer, AnyRequest, RankRequest, SearchRequest, ShopsAnswer, ShopsRequest
+from shoploop.ranking.answer import (
+    AnyAnswer,
+    AnyRequest,
+    RankRequest,
+    RecommendRequest,
+    SearchRequest,
+    ShopsAnswer,
+    ShopsRequest,
+)
 from shoploop.ranking.explaining import Shown, ShownItem, explain
 from shoploop.ranking.explanation import ExplainRequest, Explanation
 from shoploop.ranking.ranker import Ranker
@@ -93,7 +101,7 @@ class Explanations:
             asked_for=isinstance(request, RankRequest) or request.only is not None,
             query=request.query[:MOST_LETTERS] if isinstance(request, SearchRequest) else None,
             shops=isinstance(answer, ShopsAnswer),
-            shop=request.shop if isinstance(request, ShopsRequest) else None,
+            shop=request.shop if isinstance(request, ShopsRequest | RecommendRequest) else None,
             exact=answer.degraded is None,  # else what is stored of the user is known by now, and was not then
         )
         with self._lock:

@@ -105,7 +105,7 @@ def explain(known: Known, shown: Shown, place: int) -> Explanation:
     parts: ScoreParts | None = None
     features: list[FeatureEffect] = []
     if modelled and visitor.user is not None and known.lets("items"):
-        request = known.input(visitor.user, np.array([code], np.int32), visitor.day, candidates)
+        request = known.input(visitor.user, np.array([code], np.int32), visitor.day, candidates, shop=shown.shop)
         parts = _halves(known, request, 0, "items", shown.method)
         features = feature_effects(
             known.trained.model, request.features_NK[0], known.trained.contract, alpha=parts.alpha

@@ -122,6 +122,7 @@ class Known:
         self._shops = features.shops()
         offers = features.offers()
         self._on_offer = None if offers is None else offers.of_shops(self._shops)
+        self._in_shops = features.in_shops()
         sold_I = self.matrix.by_popularity
         self.by_popularity_I = np.concatenate([sold_I, np.setdiff1d(np.arange(len(trained.vocabulary)), sold_I)])
         """Codes of all items, what sells first."""
@@ -279,7 +280,14 @@ class Known:
         )
 
     def input(
-        self, user: OnlineUser, codes_N: Int32, day: int, candidates: Candidates | None = None, *, whole: bool = True
+        self,
+        user: OnlineUser,
+        codes_N: Int32,
+        day: int,
+        candidates: Candidates | None = None,
+        *,
+        whole: bool = True,
+        shop: str | None = None,
     ) -> ModelInput:
         """What the model reads of a user and items; ``codes_N`` sorted, each once.
 
@@ -290,9 +298,10 @@ class Known:
             candidates: Of the same user and day, where somebody fetched them: what follows what is not counted twice.
             whole: With all features, also where scores need only what the DNN's first layer makes of them; without, an
                 input that the model does not read has none.
+            shop: That they say they are in.
         """
         trained = self.trained
-        parts = self._parts(user, codes_N, day, candidates)
+        parts = self._parts(user, codes_N, day, candidates, shop)
         first_NH = None
         if self._sums is not None and len(codes_N) >= WORTH_SHARING:
             first_NH = self._sums(parts)
@@ -302,7 +311,14 @@ class Known:
         sequence = BasketSequence.of(user.history, day=day)
         return ModelInput(items_N=codes_N, features_NK=features_NK, sequence=sequence, first_NH=first_NH)
 
-    def _parts(self, user: OnlineUser, codes_N: Int32, day: int, candidates: Candidates | None = None) -> PairParts:
+    def _parts(
+        self,
+        user: OnlineUser,
+        codes_N: Int32,
+        day: int,
+        candidates: Candidates | None = None,
+        shop: str | None = None,
+    ) -> PairParts:
         return pair_parts(
             history=user.history,
             candidates_N=codes_N,
@@ -314,6 +330,7 @@ class Known:
             after=candidates.after if candidates else None,
             habits=self.trained.contract.habits,
             offers=self._on_offer(day) if self._on_offer else None,
+            here=self._in_shops.at(shop) if self._in_shops else None,
         )
 
     def _shared_sums(self) -> SharedSums | None:

@@ -435,16 +435,24 @@ class Ranker:
         codes_N = self._lists.without(distinct(np.concatenate([codes_N, pinned])), request.exclude)
         if not len(codes_N):
             return "fused" if self._simple is None else ANSWERED_AS[self._simple], []
-        method, scores_N = self._scores(user, codes_N, day, budget, candidates)
+        method, scores_N = self._scores(user, codes_N, day, budget, candidates, shop=request.shop)
         return method, self._lists.in_order(codes_N, scores_N, wanted, also=pinned)
 
     def _scores(
-        self, user: OnlineUser, codes_N: Int32, day: int, budget: Budget, candidates: Candidates | None = None
+        self,
+        user: OnlineUser,
+        codes_N: Int32,
+        day: int,
+        budget: Budget,
+        candidates: Candidates | None = None,
+        *,
+        shop: str | None = None,
     ) -> tuple[Method, npt.NDArray[np.floating]]:
         """Scores of the best method that the gate and the rest of the deadline allow."""
         # those of a shopper, and not what somebody chose to ask about
         observed = self._simple is None and candidates is not None and self.drift.is_due()
-        request = self.known.input(user, codes_N, day, candidates, whole=observed or self._simple is not None)
+        whole = observed or self._simple is not None
+        request = self.known.input(user, codes_N, day, candidates, whole=whole, shop=shop)
         if self._simple is not None:
             counted_N = simple_scores(self._simple, request.features_NK, self.known.trained.contract.pair_features)
             # as counts are, never negative: a shop's boosts multiply them

@@ -18,6 +18,7 @@ from shoploop.features.baskets import BasketSequence
 from shoploop.features.catalog import Catalog
 from shoploop.features.contract import Contract
 from shoploop.features.history import bought_on, history_of
+from shoploop.features.in_shop import Here, InShops
 from shoploop.features.item import ItemMatrix
 from shoploop.features.log import Float32, Int32, PurchaseLog
 from shoploop.features.offers import Offers, OnOffer
@@ -43,6 +44,9 @@ class Request:
 
     seen: int = 0
     """Moments of that day which lie behind them, where a log is of sessions; what they buy after these is the label."""
+
+    shop: int = -1
+    """Code in the log of the shop that they say they are in; -1 where they name none."""
 
     @property
     def as_of(self) -> int:
@@ -241,6 +245,9 @@ class Sources:
     offers: Offers | None = None
     """Where the contract knows of some."""
 
+    in_shops: Callable[[int], InShops] | None = None
+    """What was bought in which shop as of a day, where requests name shops."""
+
     def on_offer(self, shops: Mapping[str, ShopRow]) -> Callable[[int], OnOffer | None]:
         """What is on offer on a day, with these statistics of shops."""
         return (lambda day: None) if self.offers is None else self.offers.of_shops(shops)
@@ -270,7 +277,7 @@ def assemble(
     order = sorted(range(len(requests)), key=lambda q: (requests[q].day, requests[q].user))
     items, catalog, day = None, None, None
     shops: dict[str, ShopRow] = {}
-    on_offer = sources.on_offer(shops)
+    on_offer, in_shops = sources.on_offer(shops), None
     for start in range(0, len(order), 1000):
         made = []
         with one_blas_thread():  # of two, one waits for the other longer than a request's product takes
@@ -280,11 +287,15 @@ def assemble(
                     day = request.day
                     items, catalog, shops = sources.items(day), sources.catalogs(day), dict(sources.shops(day))
                     on_offer = sources.on_offer(shops)
+                    in_shops = None if sources.in_shops is None else sources.in_shops(day)
                 rng = np.random.default_rng(
                     [seed, request.user, request.day, *([request.seen] if request.seen else [])]
                 )
                 offers = on_offer(request.as_of)
-                made.append(_one(request, users[q], sources, items, catalog, shops, offers, candidates, negatives, rng))
+                here = None if in_shops is None else in_shops.of(request.shop)
+                made.append(
+                    _one(request, users[q], sources, items, catalog, shops, offers, here, candidates, negatives, rng)
+                )
                 if done % 100 == 99 or done + 1 == len(order):
                     progress(done + 1, len(order))
         yield SampleSet.concat(made)
@@ -298,6 +309,7 @@ def _one(
     catalog: Catalog,
     shops: Mapping[str, ShopRow],
     offers: OnOffer | None,
+    here: Here | None,
     config: CandidateConfig,
     negatives: int | None,
     rng: np.random.Generator,
@@ -322,6 +334,7 @@ def _one(
         after=candidates.after,
         habits=sources.contract.habits,
         offers=offers,
+        here=here,
     ).whole(sources.contract)
     return SampleSet.of_request(
         request,

@@ -28,9 +28,10 @@ from shoploop.data.splits import FEWEST_EVALUATION, FEWEST_TRAINING, TimeSplit, 
 from shoploop.errors import TooFewEvents
 from shoploop.features.catalog import CatalogConfig
 from shoploop.features.catalogs import fit_catalogs
-from shoploop.features.contract import Contract
+from shoploop.features.contract import OF_IN_SHOP, Contract
 from shoploop.features.ends import read_interactions
 from shoploop.features.history import bought_on, history_of
+from shoploop.features.in_shop import ShopItems
 from shoploop.features.joins import Joins
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
 from shoploop.features.repeats import is_of_repeats
@@ -38,6 +39,7 @@ from shoploop.features.resemblance import with_resemblance
 from shoploop.features.sold_before import COARSER, sold_before, sold_once
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter, write_catalogs
+from shoploop.samples.named_shops import with_shops
 from shoploop.samples.ratings import read_ratings
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.search_step import write_searches
@@ -105,6 +107,13 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     items = pl.read_parquet(data / "items.parquet")
     windows = TimeSplit.from_json(materialized["split"])
     chosen = choose_requests(log, windows, seed=training_spec.seed)
+    in_shop = bool(OF_IN_SHOP & set(contract.pair_features))
+    if in_shop:  # those that are judged name none: what holds without is what is promised
+        chosen = replace(
+            chosen,
+            train=with_shops(chosen.train, log, seed=training_spec.seed),
+            validation=with_shops(chosen.validation, log, seed=training_spec.seed),
+        )
     seconds = {"choose": time.perf_counter() - started}
     report: dict[str, Any] = {"splits": {}}
     if "Shops" in training_spec.surfaces:  # before what takes long: the days may hold too few visits to shops
@@ -136,7 +145,15 @@ def build_samples(*, data: Path, features: Path, out: Path, training_spec: Train
     matrices = ByDay(lambda some: joins.items(vocabulary, some), days, rows_a_day=len(vocabulary))
     shops = ByDay(lambda some: joins.shops(log.shops, some), days, rows_a_day=len(log.shops))
     offers = joins.offers(vocabulary, contract)
-    sources = Sources(log=log, contract=contract, catalogs=catalogs, items=matrices, shops=shops, offers=offers)
+    sources = Sources(
+        log=log,
+        contract=contract,
+        catalogs=catalogs,
+        items=matrices,
+        shops=shops,
+        offers=offers,
+        in_shops=ShopItems(log).on if in_shop else None,
+    )
     seconds["join"] = time.perf_counter() - started - sum(seconds.values())
 
     out.mkdir(parents=True, exist_ok=True)

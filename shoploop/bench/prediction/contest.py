@@ -19,11 +19,13 @@ from shoploop.candidates.fetching import SOURCES, CandidateConfig, fetch_candida
 from shoploop.features.catalog import Catalog, CatalogConfig, fit_catalog, renewed
 from shoploop.features.catalogs import Catalogs, following, moving
 from shoploop.features.history import bought_on, history_of
+from shoploop.features.in_shop import ShopItems
 from shoploop.features.item import ItemStatistics
 from shoploop.features.repeats import is_of_repeats
 from shoploop.features.shop import ShopStatistics
 from shoploop.features.user import user_rows, user_stats
 from shoploop.models.fusion import FusedModel
+from shoploop.samples.named_shops import with_shops
 from shoploop.samples.sample_set import Request, SampleSet, Sources, assemble
 from shoploop.samples.step import allocate
 
@@ -64,14 +66,21 @@ class Samples:
             items=statistics.on,
             shops=shops.rows_on,
             offers=self.problem.offers,
+            in_shops=ShopItems(past).on if self.problem.in_shop else None,
         )
 
     def labels(self) -> SampleSet:
-        return self._make(self.problem.labels, self._labels, TRAINING_NEGATIVES)
+        requests = self.problem.labels
+        if self.problem.in_shop:
+            requests = with_shops(requests, self.problem.log, seed=self._seed)
+        return self._make(requests, self._labels, TRAINING_NEGATIVES)
 
     def targets(self) -> SampleSet:
         """In the order of days and users; what the user has bought is left out where it is no answer."""
-        return self._make(self.problem.targets, self.sources, None)
+        requests = self.problem.targets
+        if self.problem.in_shop:
+            requests = with_shops(requests, self.problem.log, seed=self._seed, share=1.0)
+        return self._make(requests, self.sources, None)
 
     def _make(self, requests: Sequence[Request], sources: Sources, negatives: int | None) -> SampleSet:
         users = [self.problem.log.users[r.user] for r in requests]

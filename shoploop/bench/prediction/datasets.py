@@ -23,17 +23,20 @@ def problem_of(dataset: str) -> Problem:
     return click_problem(dataset) if dataset in CLICKS else basket_problem(dataset)
 
 
-def basket_problem(dataset: str, *, offers: bool = False, back: int = 0) -> Problem:
-    """The next basket, on request with what was on offer, or as of ``back`` visits before; raises as :func:`problem_of`."""
+def basket_problem(dataset: str, *, offers: bool = False, in_shop: bool = False, back: int = 0) -> Problem:
+    """The next basket, on request with what was on offer, with the visit's shop, or as of ``back`` visits before; raises as
+    :func:`problem_of`."""
     if dataset == "tafeng":
         if offers:
             raise SpecInvalid("Nothing is known of what was on offer in tafeng. Leave --offers out.")
+        if in_shop:
+            raise SpecInvalid("Nothing is known of shops in tafeng. Leave --store-known out.")
         if back:
             raise SpecInvalid("Of tafeng only the last visits are asked for. Leave --targets out.")
         return tafeng.of_folder(folder_of(dataset))
     if dataset not in BASKETS:
         raise _unknown(dataset, BASKETS)
-    return next_basket.of_dataset(dataset, offers=offers, back=back)
+    return next_basket.of_dataset(dataset, offers=offers, in_shop=in_shop, back=back)
 
 
 def item_problem(dataset: str) -> Problem:

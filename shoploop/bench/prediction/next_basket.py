@@ -3,7 +3,7 @@
 The protocol: a basket is a household and a day, items count once a day. Households with at least 3 days; items bought
 at least 17 times on days before each household's last; the last day is the target, reduced to kept items; households
 whose target is empty, or with fewer than 3 days of kept items before it, are dropped. The date of the visit is known,
-the shop is not.
+the shop is not, unless it is asked for.
 
 Everything is fitted on what lies before: the catalog before the label days, the statistics causal by day and without
 any target, the models on the visits 2 to 6 from the end.
@@ -102,13 +102,14 @@ def split_visits(interactions: pl.DataFrame) -> Split:
     )
 
 
-def of_dataset(dataset: str, *, offers: bool = False, back: int = 0) -> Problem:
+def of_dataset(dataset: str, *, offers: bool = False, in_shop: bool = False, back: int = 0) -> Problem:
     """The problem of a known dataset.
 
     Args:
         dataset: Its name.
         back: Of each household's last visits so many did not happen yet: the one before is asked for.
         offers: Whether its offers are known, too: nobody else's numbers are with them.
+        in_shop: Whether the shop of the visit is known.
 
     Raises:
         ProtocolViolated: the counts are not the protocol's.
@@ -121,7 +122,7 @@ def of_dataset(dataset: str, *, offers: bool = False, back: int = 0) -> Problem:
         split = split_visits(interactions)
         span = {"first": split.log.first_day, "before": split.log.last_day + 1}
         on_offer = offered(Path(folder) / OFFERS, **span) if offers else {}
-        contract = resolve(interactions=interactions, items=items, users=users, **on_offer)
+        contract = resolve(interactions=interactions, items=items, users=users, in_shop=in_shop, **on_offer)
         known = _offers(Path(folder), split.log.vocabulary, contract)
     bought = [len(bought_on(split.log, request.user, day=request.day)) for request in split.targets]
     # day 0 was a Thursday
@@ -135,6 +136,7 @@ def of_dataset(dataset: str, *, offers: bool = False, back: int = 0) -> Problem:
         labels=split.labels,
         contract=contract,
         offers=known,
+        in_shop=in_shop,
         items=items,
         slices={"weekends": weekend_Q, "weekdays": ~weekend_Q},
         counts={

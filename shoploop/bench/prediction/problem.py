@@ -59,6 +59,9 @@ class Problem:
     offers: Offers | None = None
     """What was on offer, where the contract knows of offers."""
 
+    in_shop: bool = False
+    """Whether the shop of each target is known, and of half of the visits that are learned from."""
+
     new_only: bool = False
     """What the user has bought is no answer: it is masked for every method alike."""
 

@@ -146,6 +146,9 @@ class MemoryFeatures:
     def offers(self) -> None:
         return None
 
+    def in_shops(self) -> None:
+        return None
+
 
 def make_ranker(
     folder: Path,
