@@ -43,8 +43,8 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         weights_: (n_samples,) float32, mean 1 within each label.
         importance_: (n_samples,) on the method's own scale.
         suspects_: (n_samples,) row numbers, the most doubtful first, each compared with those of its own label.
-        noise_: How often a row likely carries a given label that is not its own, 0 where labels do not speak for it; mean over
-            labels.
+        noise_: How often a row likely carries a given label that is not its own, 0 where labels do not speak for
+            it; mean over labels.
         noise_by_label_: (n_classes,) the same of each label, in the order of ``classes_``. They differ only between two
             labels of which one is plainly wrong more often: what may as well be classes that overlap is not called noise,
             and with more than two labels noise against one alone is not seen.
