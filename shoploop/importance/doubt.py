@@ -46,46 +46,21 @@ def wrong_share(importance_N: Float64, marked_N: npt.NDArray[np.bool_]) -> float
     return float(min(found / marked_N.mean(), 1.0))
 
 
-def noise_rate(chance_NC: Float64, y_N: Int64) -> float:
-    """How often a sample carries a given label that is not its own; 0 where labels can be trusted.
+def floors(chance_NC: Float64, y_N: Int64, alike: float, plainly: Callable[[], tuple[Float64, Int64]]) -> Float64:
+    """How often a sample carries each given label that is not its own where mistakes may go one way, (C,).
 
-    Features that never speak clearly against a label leave its chance high, wrong labels or not. So the labels that are least
-    in doubt have the word, half of them, and those whose share differs from theirs no more than chance may have it (two
-    standard errors): few samples speak clearly, and the least of several shares is too small by luck.
-
-    Args:
-        chance_NC: Of each label, as judged without having seen the sample.
-        y_N: Labels as they are, 0 to C - 1.
-    """
-    classes = chance_NC.shape[1]
-    found_C, clearest = _least(chance_NC, y_N)
-    found = sorted(found_C.tolist())
-    heard = (classes + 1) // 2
-    for share in found[heard:]:
-        mean, pooled = float(np.mean(found[:heard])), float(np.mean(found[: heard + 1]))
-        error = np.sqrt(pooled * (1 - pooled) / clearest * (1 + 1 / heard))
-        if share - mean > ERRORS * error:
-            break
-        heard += 1
-    rate = float(np.mean(found[:heard]))
-    return rate * _evident(rate, clearest * heard)
-
-
-def noise_by_label(chance_NC: Float64, y_N: Int64, plainly: Callable[[], tuple[Float64, Int64]]) -> Float64:
-    """How often a sample carries each given label that is not its own, (C,).
-
-    :func:`noise_rate` says it of all labels alike. One label may hide more, where mistakes go one way; but so high a share is
-    as often that of classes that overlap. The two differ in how the share falls with what a linear model says: where classes
-    overlap, on a logistic curve that goes on falling; where labels are wrong, down to a floor. So a label has its own rate
-    only where such a floor makes the labels likelier by what two standard errors are worth (Wilks 1938). Of more than two
-    none has: against several others together the share need not be logistic, and a floor was found in clean ones.
+    What is wrong alike is known. One label may hide more; but a high share is as often that of classes that overlap. The two
+    differ in how the share falls with what a linear model says: where classes overlap, on a logistic curve that goes on
+    falling; where labels are wrong, down to a floor. So a label has its own rate only where such a floor makes the labels
+    likelier by what two standard errors are worth (Wilks 1938). Of more than two none has: against several others together
+    the share need not be logistic, and a floor was found in clean ones.
 
     Args:
         chance_NC: Of each label, as judged without having seen the sample.
         y_N: Labels as they are, 0 to C - 1.
+        alike: How often it is so of every label, at least.
         plainly: Asked where a label may hide more: the same of a linear model, (M, 2), and the labels of these samples.
     """
-    alike = noise_rate(chance_NC, y_N)
     found_C, clearest = _least(chance_NC, y_N)
     found_C = np.array([share * _evident(share, clearest) for share in found_C])
     rate_C = np.full(len(found_C), alike)

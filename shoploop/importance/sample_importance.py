@@ -9,15 +9,18 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
+from shoploop.importance.belief import Belief, believe, trust
 from shoploop.importance.cells import columns_of, is_frame, missing
 from shoploop.importance.columns import Columns
-from shoploop.importance.doubt import noise_by_label
 from shoploop.importance.estimators.errors import ColumnsDiffer, LabelsMissing, LabelUnknown, NewRowsUnknown
 from shoploop.importance.estimators.interface import make_estimator
 from shoploop.importance.estimators.judges import LINEAR, TUNED_ON, Chances, judge
 from shoploop.importance.estimators.table import Float32, Float64, Int64, Table
-from shoploop.importance.estimators.weights import Scores, WeightConfig, unbounded, weights_by_noise
+from shoploop.importance.estimators.weights import Scores, WeightConfig, unbounded, weights_by_belief
 from shoploop.importance.quality import describe_quality
+
+SHARPNESS = 1.5
+"""Power of the share by which a label is believed, where none is given."""
 
 TINY = 1e-9
 """Importance below which none says more of how its label compares with another."""
@@ -40,7 +43,8 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         weights_: (n_samples,) float32, mean 1 within each label.
         importance_: (n_samples,) on the method's own scale.
         suspects_: (n_samples,) row numbers, the most doubtful first, each compared with those of its own label.
-        noise_: How often a row carries a given label that is not its own, 0 where labels can be trusted; mean over labels.
+        noise_: How often a row likely carries a given label that is not its own, 0 where labels do not speak for
+            it; mean over labels.
         noise_by_label_: (n_classes,) the same of each label, in the order of ``classes_``. They differ only between two
             labels of which one is plainly wrong more often: what may as well be classes that overlap is not called noise,
             and with more than two labels noise against one alone is not seen.
@@ -56,7 +60,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         *,
         lowest: float = 0.05,
         highest: float = 5.0,
-        sharpness: float = 1.0,
+        sharpness: float = SHARPNESS,
         random_state: int | np.random.RandomState | None = 0,
     ):
         self.method = method
@@ -89,7 +93,8 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         scores = estimator.score(table, seed=seed)
         self.classes_ = table.classes
         self.importance_ = scores.importance_N
-        self.weights_, self.noise_by_label_, chances = believed(scores, table, config, seed=seed)
+        self.weights_, belief, chances = believed(scores, table, config, seed=seed)
+        self.noise_by_label_ = belief.rate_C
         self.noise_ = float(self.noise_by_label_.mean())
         # a label of one row has no importance at all: no fit that has not seen the row knows the label
         order_N = unbounded(np.maximum(scores.importance_N, TINY), table.y_N)
@@ -98,6 +103,7 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
         self.diagnostics_ = scores.diagnostics
         self.parts_ = scores.parts
         self._scale, self._chances, self._codes_N = table.scale, chances, table.y_N
+        self._belief, self._share_N = belief, belief.share(chances.in_order(table.y_N), table.y_N)
         return self
 
     def weigh(self, X: Any, y: npt.ArrayLike) -> Float32:
@@ -130,11 +136,12 @@ class SampleImportance(BaseEstimator):  # type: ignore[misc]
             )
         code_M = np.searchsorted(self.classes_, y_M)
         chance_MC = self._chances.predict(self._scale.forward(self._columns.numbers(X)))
+        share_M = self._belief.share(chance_MC, code_M)
         weights_M = np.empty(len(y_M), np.float32)
         for label in np.unique(code_M):
             fitted_N, rows_M = self._codes_N == label, code_M == label
-            known, first = np.unique(self._chances.own_N[fitted_N], return_index=True)
-            weights_M[rows_M] = np.interp(chance_MC[rows_M, label], known, self.weights_[fitted_N][first])
+            known, first = np.unique(self._share_N[fitted_N], return_index=True)
+            weights_M[rows_M] = np.interp(share_M[rows_M], known, self.weights_[fitted_N][first])
         return weights_M
 
     def _read(self, X: Any, y: npt.ArrayLike, *, reset: bool = True) -> tuple[Any, npt.NDArray[Any]]:
@@ -183,18 +190,19 @@ def _refuse_missing(y: npt.ArrayLike) -> None:
         raise LabelsMissing(f"{empty} of the {len(labels)} rows carry no label. Leave them out.")
 
 
-def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -> tuple[Float32, Float64, Chances]:
-    """What samples count by what an estimator says of them, the noise rates behind it, (C,), and the chances behind these."""
+def believed(scores: Scores, table: Table, config: WeightConfig, *, seed: int) -> tuple[Float32, Belief, Chances]:
+    """What samples count by what an estimator says of them, what is thought of the labels, and the chances behind it."""
     classes = len(table.classes)
     if (scores.importance_N == scores.importance_N[0]).all():
         alike_NC = np.full((len(table), classes), 1 / classes)
         unseen = Chances(chance_NC=alike_NC, own_N=alike_NC[:, 0], predict=None)
-        return np.ones(len(table), np.float32), np.zeros(classes), unseen
+        return np.ones(len(table), np.float32), trust(classes), unseen
 
     def plainly() -> tuple[Float64, Int64]:
         some = table.some(TUNED_ON, seed=seed)
         return judge(LINEAR, some, seed=seed).chance_NC, some.y_N
 
     chances = Chances.of(scores, table, seed=seed)
-    rate_C = noise_by_label(chances.chance_NC, table.y_N, plainly)
-    return weights_by_noise(chances.own_N, table.y_N, rate_C, config), rate_C, chances
+    belief = believe(chances.chance_NC, table.y_N, plainly)
+    share_N = belief.share(chances.in_order(table.y_N), table.y_N)
+    return weights_by_belief(share_N, table.y_N, config), belief, chances

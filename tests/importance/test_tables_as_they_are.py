@@ -291,3 +291,11 @@ def test_what_is_fitted_goes_to_another_process_and_says_the_same(weighed):
     found, frame, label, _ = weighed
     (there,) = Parallel(n_jobs=2)([delayed(found.weigh)(frame, label)])
     assert np.array_equal(there, found.weigh(frame, label))
+
+
+def test_labels_that_overlap_and_are_right_all_count_1():
+    rng = np.random.default_rng(0)
+    number = rng.normal(size=(2_000, 1))
+    label = rng.random(2_000) < 1 / (1 + np.exp(-2 * number[:, 0]))
+    found = SampleImportance(method="loss").fit(number, label)
+    assert found.noise_ == 0 and (found.weights_ == 1).all()

@@ -27,7 +27,7 @@ from shoploop.importance.estimators.interface import make_estimator
 from shoploop.importance.estimators.stacked import Folds
 from shoploop.importance.estimators.table import Float64, Int64, Table
 from shoploop.importance.estimators.weights import Scores, WeightConfig
-from shoploop.importance.sample_importance import believed
+from shoploop.importance.sample_importance import SHARPNESS, believed
 
 SHARE = 0.2
 """Of the labels that are flipped."""
@@ -148,7 +148,7 @@ def one_task(table: RealTable, seed: int, noise: Noise) -> dict[str, Values]:
                 others = {key: value for key, value in members.items() if key != name}
                 out["parts"][name] = auc(default.importance_N) - auc(mixed(others, samples.y_N).importance_N)
         if noise in DOWNSTREAM.values():
-            weights_N, _, _ = believed(default, samples, WeightConfig(sharpness=1.0), seed=seed)
+            weights_N, _, _ = believed(default, samples, WeightConfig(sharpness=SHARPNESS), seed=seed)
             x_TK = columns.numbers(judged.frame)
             out |= trained(x_NK, observed_N, weights_N.astype(np.float64), x_TK, judged.y_N)
     return out

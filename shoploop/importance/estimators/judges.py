@@ -273,6 +273,16 @@ class Chances:
             own_N[rows] = _in_order_of(scores.importance_N[rows], np.sort(own_N[rows]))
         return cls(chance_NC=chance_NC, own_N=own_N, predict=None)
 
+    def in_order(self, y_N: Int64) -> Float64:
+        """The chances with those of the own labels in the order of the samples' importance, (N, C)."""
+        rows = np.arange(len(y_N))
+        others_NC = self.chance_NC.copy()
+        others_NC[rows, y_N] = 0
+        others_N = others_NC.sum(1)
+        chance_NC = others_NC * ((1 - self.own_N) / np.where(others_N > 0, others_N, 1))[:, None]
+        chance_NC[rows, y_N] = self.own_N
+        return chance_NC
+
 
 def _in_order_of(importance_N: Float64, ascending_N: Float64) -> Float64:
     """The values, given out in the order of the importance; equals share theirs."""

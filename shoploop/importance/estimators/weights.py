@@ -60,24 +60,23 @@ class Scores:
     """What the estimator keeps for inspection."""
 
 
-def weights_by_noise(chance_N: Float64, y_N: Int64, rate_C: Float64, config: WeightConfig) -> Float32:
-    """How far each label is to be believed, 1 - rate / chance (Liu and Tao 2016, section 3), mean 1 within each label.
+def weights_by_belief(share_N: Float64, y_N: Int64, config: WeightConfig) -> Float32:
+    """Weights of mean 1 within each label, between the bounds; exactly 1 where all of a label are believed alike.
 
-    Trained with these weights on noisy labels, a model learns what it would from clean ones; at rate 0 all are exactly 1.
+    Trained with weights by how far labels are right (sharpness 1) on noisy labels, a model learns what it would from clean
+    ones (Liu and Tao 2016, section 3).
 
     Args:
-        chance_N: Of the label that each sample carries, as judged without having seen it.
+        share_N: How far each is to be believed, up to a factor; see :class:`shoploop.importance.belief.Belief`.
         y_N: Labels as they are.
-        rate_C: How often a sample carries each label that is not its own, :func:`shoploop.importance.doubt.noise_by_label`.
         config: Bounds; the sharpness is the exponent.
     """
-    believed_N = np.clip(1 - rate_C[y_N] / np.maximum(chance_N, 1e-9), 0, 1) ** config.sharpness
     weights_N = np.ones(len(y_N), np.float32)
-    if believed_N.min() > 1 - NOTHING:
-        return weights_N
     for label in np.unique(y_N):
         rows = y_N == label
-        weights_N[rows] = _scaled(np.maximum(believed_N[rows], 1e-9), config)
+        values = share_N[rows] ** config.sharpness
+        if values.min() <= (1 - NOTHING) * values.max():
+            weights_N[rows] = _scaled(np.maximum(values, 1e-9), config)
     return weights_N
 
 
