@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
-from shoploop.errors import SchemaMismatch, SpecInvalid
+from shoploop.errors import SchemaMismatch, TooFewEvents
 from shoploop.features.contract import OF_IN_SHOP, Contract
 from shoploop.features.ends import read_interactions
 from shoploop.features.log import Float32, Int32, PurchaseLog, Vocabulary, purchases
@@ -173,14 +173,17 @@ def stage_in_shop(out: Path, *, data: Path, features: Path) -> None:
     ShopItems(log).on(materialized["serving_day"]).write(out, vocabulary)
 
 
-def refuse_unnamed(contract: Contract) -> None:
-    """Makes sure that features of the shop that requests name could be made, where they are asked for.
+def refuse_unnamed(interactions: pl.DataFrame) -> None:
+    """Makes sure that features of the shop that requests name can be made.
+
+    Args:
+        interactions: Canonical ones, with the column ``shop``.
 
     Raises:
-        SpecInvalid: no purchase names its shop.
+        TooFewEvents: none names its shop.
     """
-    if not OF_IN_SHOP & set(contract.pair_features):
-        raise SpecInvalid(
+    if interactions["shop"].null_count() == len(interactions):
+        raise TooFewEvents(
             "spec.training.task.inShop says that requests name the shop that a shopper is in, and no purchase names its "
             "shop. Map a column of your interactions to shop, or leave inShop out."
         )

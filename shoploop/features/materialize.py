@@ -63,7 +63,7 @@ def materialize_features(
 
     Raises:
         TooFewEvents: no purchase, or too few on the days to learn from or to evaluate on; or shops are asked for, and no two
-            are named.
+            are named, or requests are to name one, and none is.
         SpecInvalid: the online store is incomplete.
     """
     seconds = _Stopwatch()
@@ -77,12 +77,11 @@ def materialize_features(
     log = PurchaseLog.of(bought, vocabulary, sessions=sessions)
     found = habits(log, before=split.evaluation_first)
     on_offer = offered(data / OFFERS, first=split.training_first, before=split.evaluation_first)
-    in_shop = bool(training_spec and training_spec.task.in_shop)
+    if in_shop := training_spec.task.in_shop:
+        refuse_unnamed(interactions)
     contract = resolve(
         interactions=interactions, items=items, users=users, habits=tells(found), in_shop=in_shop, **on_offer
     )
-    if in_shop:
-        refuse_unnamed(contract)
     others = [_other_days(data / SHOWN_FILE)]
     if "Search" in training_spec.surfaces:
         others.append(_other_days(data / SEARCHES))

@@ -22,6 +22,7 @@ from shoploop.data.rules import dropped_rows
 from shoploop.data.splits import WANTED_USERS, TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.ends import within_ends
+from shoploop.features.in_shop import refuse_unnamed
 from shoploop.features.log import purchases
 from shoploop.features.materialize import request_days
 from shoploop.features.repeats import is_of_repeats
@@ -212,6 +213,8 @@ def _plan(spec: RecommenderSpec, events: pl.DataFrame, searched: pl.DataFrame | 
         rows = purchases(kept)
         bought = rows.select("user", "item", "day").unique()
         plan.sessions = in_sessions(rows, spec.training.task)
+        if spec.training.task.in_shop:
+            refuse_unnamed(events)
         in_shops = None
         if "Shops" in spec.training.surfaces:
             in_shops = purchases(within_ends(events)[0])

@@ -100,6 +100,18 @@ def test_shops_that_a_run_would_refuse_are_foretold_in_the_same_words(foretold, 
         assert states(found)["train_fused"] == "not reached"
 
 
+def test_that_no_purchase_names_the_shop_that_requests_will_name_is_foretold(foretold, tmp_path):
+    shopless, asked = (
+        bought(users=60, days=90, every=6).with_columns(shop=None),
+        {"training": {"task": {"inShop": True}}},
+    )
+    found, data = foretold(shopless, **asked)
+    with pytest.raises(TooFewEvents) as refused:
+        carry(tmp_path, data, settings=asked, until="materialize_features")
+    assert why(found, "materialize_features") == str(refused.value)
+    assert "no purchase names its shop" in str(refused.value)
+
+
 def test_named_days_in_which_nobody_came_are_foretold_with_a_number_that_would_do(foretold, tmp_path):
     """Daily visits for ninety days, of which the last week has but a few orders of one user."""
     shop = bought(users=60, days=90, every=6)
