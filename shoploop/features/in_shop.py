@@ -9,7 +9,6 @@ Legend: I items of the vocabulary, P shops, N candidates, R rows of purchases.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,22 +30,29 @@ FEW = 2.0
 """Purchases that are added to what was bought in a shop, and to what would have been were it like all: of few there is
 little to say."""
 
-SHOPS_KEPT = 64
-"""Of a day, so many shops' counts are kept spread out."""
-
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Here:
-    """What sells in one shop, (I,) each."""
+    """What sells in one shop."""
 
-    counts: Mapping[str, Float32]
-    """By the names of the features."""
+    counts: "InShops"
+    place: int
+    """The shop's position."""
 
     def features(self, candidates_N: Int32) -> dict[str, Array]:
         """:data:`~shoploop.features.contract.OF_IN_SHOP`, (N,) each."""
-        return {name: counts_I[candidates_N].astype(np.float64) for name, counts_I in self.counts.items()}
+        counts = self.counts
+        found: dict[str, Array] = {}
+        for days, counts_PI in counts.windows.items():
+            here_N, all_I = _of_row(counts_PI, self.place, candidates_N), counts.all[days]
+            share = float(_row(counts_PI, self.place).sum()) / max(float(all_I.sum()), 1.0)
+            found[f"here_{days}"] = np.log1p(here_N)
+            found[f"here_over_{days}"] = np.log((here_N + FEW) / (all_I[candidates_N] * share + FEW))
+        found["here_ever"] = np.log1p(_of_row(counts.ever_PI, self.place, candidates_N))
+        found["here_named"] = np.ones(len(candidates_N))
+        return found
 
 
 def nowhere(candidates_N: Int32) -> dict[str, Array]:
@@ -66,32 +72,20 @@ class InShops:
             ever_PI: Of all days.
         """
         self.shops, self.windows, self.ever_PI = shops, windows, ever_PI
+        for counts_PI in (*windows.values(), ever_PI):
+            counts_PI.sort_indices()  # items are looked up in a shop's row
+        self.all = {days: np.asarray(counts_PI.sum(axis=0)).ravel() for days, counts_PI in windows.items()}
+        """Purchases of each item in all shops, (I,), by the window."""
+
         self._place = {shop: place for place, shop in enumerate(shops)}
-        self._all = {days: np.asarray(counts.sum(axis=0)).ravel() for days, counts in windows.items()}
-        self._of = lru_cache(SHOPS_KEPT)(self._spread)
 
     def at(self, shop: str | None) -> Here | None:
         """What sells in a shop, by its id; None where nobody names one, or nobody has bought there."""
-        place = self._place.get(shop) if shop is not None else None
-        return None if place is None else self._of(place)
+        return self.of(self._place.get(shop, -1) if shop is not None else -1)
 
     def of(self, code: int) -> Here | None:
         """The same by the shop's position; None below 0."""
-        return self._of(code) if code >= 0 else None
-
-    def _spread(self, place: int) -> Here | None:
-        ever_I = _row(self.ever_PI, place)
-        if not ever_I.any():
-            return None
-        found: dict[str, Float32] = {}
-        for days, counts_PI in self.windows.items():
-            here_I, all_I = _row(counts_PI, place), self._all[days]
-            share = float(here_I.sum()) / max(float(all_I.sum()), 1.0)
-            found[f"here_{days}"] = np.log1p(here_I)
-            found[f"here_over_{days}"] = np.log((here_I + FEW) / (all_I * share + FEW)).astype(np.float32)
-        found["here_ever"] = np.log1p(ever_I)
-        found["here_named"] = np.ones(len(ever_I), np.float32)
-        return Here(counts=found)
+        return Here(counts=self, place=code) if code >= 0 and len(_row(self.ever_PI, code)) else None
 
     def write(self, folder: Path, vocabulary: Vocabulary) -> None:
         """Writes :data:`FILE`: a row for each shop and item that was ever bought there."""
@@ -190,10 +184,18 @@ def refuse_unnamed(interactions: pl.DataFrame) -> None:
 
 
 def _row(counts_PI: sparse.csr_matrix, place: int) -> Float32:
-    row_I = np.zeros(counts_PI.shape[1], np.float32)
-    of = slice(counts_PI.indptr[place], counts_PI.indptr[place + 1])
-    row_I[counts_PI.indices[of]] = counts_PI.data[of]
-    return row_I
+    """A shop's numbers that are not 0."""
+    found: Float32 = counts_PI.data[counts_PI.indptr[place] : counts_PI.indptr[place + 1]]
+    return found
+
+
+def _of_row(counts_PI: sparse.csr_matrix, place: int, candidates_N: Int32) -> Array:
+    """A shop's numbers of these items, (N,)."""
+    sold = counts_PI.indices[counts_PI.indptr[place] : counts_PI.indptr[place + 1]]
+    if not len(sold):
+        return np.zeros(len(candidates_N))
+    at_N = np.minimum(np.searchsorted(sold, candidates_N), len(sold) - 1)
+    return np.where(sold[at_N] == candidates_N, _row(counts_PI, place)[at_N], 0.0).astype(np.float64)
 
 
 def _at(counts_PI: sparse.csr_matrix, ever: sparse.coo_matrix) -> Int32:
