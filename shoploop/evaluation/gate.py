@@ -7,7 +7,8 @@ version is, and the verdict says so, too. Where the spec asks for it, a later ve
 with the answers of the one that serves.
 
 Each surface has a verdict of its own: recommendations, search, and the choice of shops where the version was trained for
-them. One that passes lets the version serve; what did not pass is answered by a simple method. docs/decisions/0124.
+them. One that passes lets the version serve; what did not pass is answered by a simple method. docs/decisions/0124. What the
+version that serves answers by its model gives way to nothing that is shown to answer worse. docs/decisions/0127.
 """
 
 import json
@@ -58,8 +59,9 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
             ``why_not``, ``unread`` and ``falls_back`` of :class:`~shoploop.evaluation.incumbent.Incumbent`, and where it
             was compared the same three, and ``visits``, on how many of how many, where that is not all; ``rivals``: the
             same three of each that the run has learned beside it; ``falls_back``: the simple method that answers where
-            recommendations do not pass; ``surfaces``: of each further one ``metric``, ``baseline``, ``rivals`` and
-            ``falls_back``; ``counterfactual``: what :func:`~shoploop.evaluation.judging.judge` says, where the spec asks
+            recommendations do not pass; ``surfaces``: of each further one ``metric``, ``baseline``, ``rivals``,
+            ``falls_back`` and ``incumbent``, as above, None where the version that serves does not answer there by its
+            model; ``counterfactual``: what :func:`~shoploop.evaluation.judging.judge` says, where the spec asks
             for it and a version serves.
         gate_spec: The rule.
 
@@ -89,12 +91,12 @@ def decide(bounds: dict[str, Any], gate_spec: GateSpec) -> dict[str, Any]:
         if gate_spec.rule != "Always" and not items["counterfactual"]["passed"]:
             items |= {"passed": False, "answers": _fallback(bounds)}
     found = {ITEMS: items} | {
-        # a learned rival has nothing to answer with: what would is a simple method, which is further behind it
-        name: _judged_alone(own, gate_spec, rivals_refuse=False) | {"metric": own["metric"]}
+        name: _judged_beside(own, gate_spec, own.get("incumbent")) | {"metric": own["metric"]}
         for name, own in bounds.get("surfaces", {}).items()
     }
-    # what serves by the model gives way to nothing that did not pass
+    # recommendations that serve by the model give way to nothing that did not pass, all else to nothing that is worse
     held = not items["passed"] and now is not None and ITEMS not in now
+    held |= any(one.get("worse", False) for one in found.values())
     passed = any(one["passed"] for one in found.values()) and not held
     verdict = {
         "passed": passed,
@@ -142,6 +144,20 @@ def _judged_alone(
     } | ({"visits": against["visits"]} if against.get("visits") else {})
 
 
+def _judged_beside(bounds: dict[str, Any], gate_spec: GateSpec, incumbent: dict[str, Any] | None) -> dict[str, Any]:
+    """The verdict on search or shops. Held against the version that serves, one that is shown not to be worse passes and one
+    that is shown to be ``worse`` does not; between the two, and where there is nothing to hold it against, it is judged as a
+    first version's."""
+    # a learned rival has nothing to answer with: what would is a simple method, which is further behind it
+    first = _judged_alone(bounds, gate_spec, rivals_refuse=False)
+    if incumbent is None or not incumbent["compared"] or not incumbent["interval"] or gate_spec.rule == "Always":
+        return first | ({"why_not": incumbent["why_not"]} if incumbent and incumbent["why_not"] else {})
+    beside = _judged_alone(bounds, gate_spec, incumbent, rivals_refuse=False)
+    if incumbent["interval"][1] < -beside["margin"]:
+        return beside | {"passed": False, "worse": True, "answers": _fallback(bounds)}
+    return beside if beside["passed"] else first
+
+
 def _fallback(bounds: dict[str, Any]) -> str:
     """What answers where the model must not; evaluations before surfaces had verdicts name none."""
     return str(bounds.get("falls_back", "popular"))
@@ -187,6 +203,12 @@ def _becomes(verdict: dict[str, Any], found: dict[str, dict[str, Any]]) -> str:
     failed = _listed([SURFACES[name] for name in fallen])
     if not passed:
         return f"{failed} did not pass, so it does not serve."
+    if worse := [SURFACES[name] for name, one in found.items() if one.get("worse")]:
+        be = "are" if len(worse) > 1 else "is"
+        return (
+            f"{_listed(worse)} {be} worse than the version that serves, so this one does not serve, though "
+            f"{_small(_listed(passed))} passed."
+        )
     if not verdict["passed"]:
         return (
             f"{failed} did not pass, and the version that serves answers recommendations by its model, so this one does not "
@@ -209,10 +231,21 @@ def _small(text: str) -> str:
 
 
 def _about_other(verdict: dict[str, Any], name: str, one: dict[str, Any]) -> str:
-    text = f"{_listed([SURFACES[name]])}: {_facts(verdict, one, 'the baseline ' + one['against'])}"
+    against_it = one["against"] == "incumbent"
+    rival = "the version that serves" if against_it else f"the baseline {one['against']}"
+    text = f"{_listed([SURFACES[name]])}: {_facts(verdict, one, rival)}"
     if verdict["rule"] == "Always":
         return f"{text}."
-    return f"{text}; above 0 was needed.{_better(one)}"
+    if one.get("worse"):
+        return f"{text} and less than {one['interval'][1]:+.4f}; what serves gives way to nothing that is worse."
+    unmeasured = f" It was not held against the version that serves: {one['why_not']}" if one.get("why_not") else ""
+    return f"{text}; {_needed_of(verdict, one)} was needed.{_better(one)}{unmeasured}"
+
+
+def _needed_of(verdict: dict[str, Any], one: dict[str, Any]) -> str:
+    """From where on the lower end of the interval is enough."""
+    least = "at least" if one["against"] == "incumbent" and verdict["rule"] == "NotWorse" else "above"
+    return f"{least} 0" if one["margin"] == 0 else f"{least} {-one['margin']:+.4f}"
 
 
 def _better(one: dict[str, Any]) -> str:
@@ -243,8 +276,7 @@ def _about_items(verdict: dict[str, Any], one: dict[str, Any], now: dict[str, st
         note += f" {counterfactual['reason']}"
     if verdict["rule"] == "Always":
         return f"{facts}; the rule Always lets every version serve.{note}"
-    least = "at least" if against_it and verdict["rule"] == "NotWorse" else "above"
-    needed = f"{least} 0" if one["margin"] == 0 else f"{least} {-one['margin']:+.4f}"
+    needed = _needed_of(verdict, one)
     if against_it:
         asked = "It must not be worse" if verdict["rule"] == "NotWorse" else "It must be better"
     elif unmeasured:

@@ -93,16 +93,35 @@ def summary(
     return row
 
 
-def measured_beside(ours: Mapping[str, Array], theirs: Mapping[str, Array], bootstrap: Bootstrap) -> dict[str, Any]:
+def measured_beside(
+    ours: Mapping[str, Array],
+    theirs: Mapping[str, Array],
+    bootstrap: Bootstrap,
+    names: tuple[str, ...] = (*NAMES, "auc"),
+) -> dict[str, Any]:
     """Where theirs were measured on fewer requests, on how many ``visits``, and ``fused``: the summary of ours on these.
 
     Their means are not to be held against those of all requests: other days may be harder. Empty where all were measured.
     """
-    both_Q = np.isfinite(ours["ndcg@10"] - theirs["ndcg@10"])
-    if both_Q.sum() == np.isfinite(ours["ndcg@10"]).sum():
+    some = names[0]
+    both_Q = np.isfinite(ours[some] - theirs[some])
+    if both_Q.sum() == np.isfinite(ours[some]).sum():
         return {}
     there = {name: np.where(both_Q, values_Q, np.nan) for name, values_Q in ours.items()}
-    return {"visits": int(both_Q.sum()), "fused": summary(there, bootstrap)}
+    return {"visits": int(both_Q.sum()), "fused": summary(there, bootstrap, names)}
+
+
+def incumbent_bound(
+    metric: str, confidence: float, metrics: Mapping[str, Mapping[str, Array]], bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """What the gate decides on beside the version that serves: :func:`bound`, and ``visits``, on how many of how many, where
+    that is not all."""
+    shared, all_ = (
+        int(np.isfinite(each).sum())
+        for each in (metrics["fused"][metric] - metrics["incumbent"][metric], metrics["fused"][metric])
+    )
+    found = bound("incumbent", metric, confidence, metrics, bootstrap)
+    return found | ({"visits": [shared, all_]} if shared < all_ else {})
 
 
 LEARNED = ("lambdamart", "dnn", "transformer")

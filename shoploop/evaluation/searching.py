@@ -3,7 +3,7 @@
 Legend: R rows, Q requests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.api.v1alpha1 import GateSpec
-from shoploop.evaluation.intervals import Bootstrap
+from shoploop.evaluation.incumbent import Metrics, measured_by
+from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.metrics import NAMES
-from shoploop.evaluation.scoring import comparison, first_bounds, model_scores, request_metrics, summary
+from shoploop.evaluation.scoring import (
+    comparison,
+    first_bounds,
+    incumbent_bound,
+    measured_beside,
+    model_scores,
+    request_metrics,
+    summary,
+)
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import read_samples
 from shoploop.samples.sample_set import SampleSet
@@ -25,7 +34,13 @@ Array = npt.NDArray[np.float64]
 
 
 def evaluate_search(
-    folder: Path, pair_columns: tuple[str, ...], model: FusedModel, *, seed: int, gate_spec: GateSpec | None = None
+    folder: Path,
+    pair_columns: tuple[str, ...],
+    model: FusedModel,
+    *,
+    seed: int,
+    gate_spec: GateSpec | None = None,
+    incumbent: Callable[[SampleSet], Metrics] | None = None,
 ) -> dict[str, Any]:
     """Metrics of every method on the queries of evaluation.
 
@@ -35,6 +50,7 @@ def evaluate_search(
         model: Trained, with what is known of items when the days of evaluation begin.
         seed: Of trees and intervals.
         gate_spec: Metric and confidence of the bounds that the gate will look at; the defaults where not given.
+        incumbent: Measures the version that serves, where its model answers queries.
 
     Returns:
         ``methods`` and ``comparisons`` as for recommendations, ``queries`` judged, ``alpha``, ``slices``, and the bounds for
@@ -47,12 +63,16 @@ def evaluate_search(
     scores["lambdamart"] = LambdaMart(seed=seed).fit(read_samples(folder, columns, "train")).scores(held_out)
     scores |= {str(part): values for part, values in model_scores(model, held_out, surface="search").items()}
     metrics = {name: request_metrics(held_out, values) for name, values in scores.items()}
-    bounds = first_bounds(simple, asked.metric, asked.confidence, metrics, _by_user(held_out, seed))
-    return {
-        "queries": len(held_out),
-        "alpha": model.alpha["search"],
-        "gate": bounds | {"falls_back": "text"},
-    } | compared(held_out, columns, metrics, seed=seed)
+    bootstrap = _by_user(held_out, seed)
+    bounds = first_bounds(simple, asked.metric, asked.confidence, metrics, bootstrap) | {"falls_back": "text"}
+    theirs, bounds["incumbent"] = measured_by(incumbent, held_out)
+    if theirs is not None:
+        metrics["incumbent"] = theirs
+        bounds["incumbent"] |= incumbent_bound(asked.metric, asked.confidence, metrics, bootstrap)
+    found = compared(held_out, columns, metrics, seed=seed)
+    if theirs is not None:
+        found["methods"]["incumbent"] |= measured_beside(metrics["fused"], theirs, bootstrap)
+    return {"queries": len(held_out), "alpha": model.alpha["search"], "gate": bounds} | found
 
 
 def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Array]:
@@ -106,7 +126,11 @@ def compared(
     }
     found["slices"] = {
         name: {"queries": int(part_Q.sum())}
-        | {method: float(np.nanmean(values["ndcg@10"][part_Q])) for method, values in metrics.items()}
+        | {
+            method: mean(values["ndcg@10"][part_Q])
+            for method, values in metrics.items()
+            if np.isfinite(values["ndcg@10"][part_Q]).any()
+        }
         for name, part_Q in slices.items()
         if part_Q.any()
     }

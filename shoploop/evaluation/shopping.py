@@ -3,7 +3,7 @@
 Legend: Q visits, R rows (a visit and a candidate shop).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from shoploop.api.v1alpha1 import GateSpec
+from shoploop.evaluation.incumbent import Metrics, measured_by
 from shoploop.evaluation.intervals import Bootstrap
-from shoploop.evaluation.scoring import comparison, first_bounds, model_scores, summary
+from shoploop.evaluation.scoring import (
+    comparison,
+    first_bounds,
+    incumbent_bound,
+    measured_beside,
+    model_scores,
+    summary,
+)
 from shoploop.models.fusion import FusedModel
 from shoploop.samples.files import read_samples
 from shoploop.samples.sample_set import SampleSet
@@ -32,7 +40,14 @@ USED_TO = 20
 Array = npt.NDArray[np.float64]
 
 
-def evaluate_shops(folder: Path, model: FusedModel, *, seed: int, gate_spec: GateSpec | None = None) -> dict[str, Any]:
+def evaluate_shops(
+    folder: Path,
+    model: FusedModel,
+    *,
+    seed: int,
+    gate_spec: GateSpec | None = None,
+    incumbent: Callable[[SampleSet], Metrics] | None = None,
+) -> dict[str, Any]:
     """Metrics of every method on the visits of evaluation.
 
     Args:
@@ -40,6 +55,7 @@ def evaluate_shops(folder: Path, model: FusedModel, *, seed: int, gate_spec: Gat
         model: Trained.
         seed: Of trees and intervals.
         gate_spec: Confidence of the bounds that the gate will look at; the default where not given.
+        incumbent: Measures the version that serves, where its model chooses shops.
 
     Returns:
         ``methods`` and ``comparisons`` with hit@1 and MRR, users drawn whole; ``slices``, the same of parts of the visits;
@@ -54,15 +70,22 @@ def evaluate_shops(folder: Path, model: FusedModel, *, seed: int, gate_spec: Gat
     scores |= {str(part): values for part, values in model_scores(model, held_out, surface="shops").items()}
     metrics = {name: visit_metrics(held_out, values) for name, values in scores.items()}
     bootstrap = Bootstrap(len(held_out), seed=seed, of_user=held_out.users_Q)
-    bounds = first_bounds(simple, METRICS[0], confidence, metrics, bootstrap)
+    bounds = first_bounds(simple, METRICS[0], confidence, metrics, bootstrap) | {"falls_back": "frequency"}
+    theirs, bounds["incumbent"] = measured_by(incumbent, held_out)
+    if theirs is not None:
+        metrics["incumbent"] = theirs
+        bounds["incumbent"] |= incumbent_bound(METRICS[0], confidence, metrics, bootstrap)
+    found = compared_visits(held_out, metrics, better=("fused",), seed=seed)
+    if theirs is not None:
+        found["methods"]["incumbent"] |= measured_beside(metrics["fused"], theirs, bootstrap, METRICS)
     return {
-        "gate": bounds | {"falls_back": "frequency"},
+        "gate": bounds,
         "visits": len(held_out),
         "users": len(np.unique(held_out.users_Q)),
         "candidate_recall": float(held_out.labels_R.sum() / max(len(held_out), 1)),
         "weekday_times": weekday_times,
         "alpha": model.alpha["shops"],
-    } | compared_visits(held_out, metrics, better=("fused",), seed=seed)
+    } | found
 
 
 def simple_scores(samples: SampleSet, weekday_times: float) -> dict[str, Array]:

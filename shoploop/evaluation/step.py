@@ -7,6 +7,7 @@ import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ import polars as pl
 
 from shoploop import progress
 from shoploop.api.v1alpha1 import GateSpec
+from shoploop.data.splits import TimeSplit
 from shoploop.evaluation import diagnostics
 from shoploop.evaluation.baselines import Decay, Ease, Followers, Personal, Popular
 from shoploop.evaluation.counted import ItemNeighbours, best_decay, decayed_popularity
 from shoploop.evaluation.examples import choose_examples, example
 from shoploop.evaluation.exploration import cost
-from shoploop.evaluation.incumbent import Incumbent, compare, same_weights
+from shoploop.evaluation.incumbent import Incumbent, Served, compare, opened, same_weights
+from shoploop.evaluation.incumbent_surfaces import on_queries, on_visits, that_chooses_shops, that_searches
 from shoploop.evaluation.intervals import Bootstrap, mean
 from shoploop.evaluation.judging import judge
 from shoploop.evaluation.scoring import (
-    bound,
     comparison,
     first_bounds,
+    incumbent_bound,
     measured_beside,
     model_scores,
     request_metrics,
@@ -39,7 +42,7 @@ from shoploop.evaluation.slices import item_slices, user_slices
 from shoploop.features.joins import Joins
 from shoploop.features.log import PurchaseLog
 from shoploop.ranking.simple import SIMPLE as FALLBACKS
-from shoploop.samples.files import read_catalog, read_samples
+from shoploop.samples.files import read_catalog, read_days, read_samples
 from shoploop.samples.sample_set import SampleSet
 from shoploop.samples.search_step import SEARCH
 from shoploop.samples.shop_step import SHOPS
@@ -124,9 +127,12 @@ def evaluate_model(
     scores |= model_scores(trained.model, held_out, progress=progress.Count("requests scored"))
     metrics: dict[str, Metrics] = {name: request_metrics(held_out, values) for name, values in scores.items()}
     parts.begin(SERVING)
+    serving: Served | Incumbent | None = None
     served: Incumbent | None = None
     if incumbent is not None:
-        served, measured = compare(incumbent, held_out, metrics["fused"], log, joins, data=data)
+        queried = read_days(samples / SEARCH, "evaluation")
+        serving = opened(incumbent, held_out, log, joins, further=queried, data=data)
+        served, measured = compare(serving, held_out, metrics["fused"])
         metrics |= {"incumbent": measured} if measured is not None else {}
     parts.begin(COMPARED)
 
@@ -136,10 +142,25 @@ def evaluate_model(
     further: dict[str, Any] = {}
     if trained.model.search is not None and (samples / SEARCH).is_dir():
         further["search"] = evaluate_search(
-            samples / SEARCH, contract.pair_features, trained.model, seed=seed, gate_spec=gate_spec
+            samples / SEARCH,
+            contract.pair_features,
+            trained.model,
+            seed=seed,
+            gate_spec=gate_spec,
+            incumbent=None
+            if (theirs := that_searches(serving)) is None
+            else partial(on_queries, served=theirs, data=data, windows=_windows(features), seed=seed),
         )
     if trained.model.shops is not None and (samples / SHOPS).is_dir():
-        further["shops"] = evaluate_shops(samples / SHOPS, trained.model, seed=seed, gate_spec=gate_spec)
+        further["shops"] = evaluate_shops(
+            samples / SHOPS,
+            trained.model,
+            seed=seed,
+            gate_spec=gate_spec,
+            incumbent=None
+            if (theirs := that_chooses_shops(serving)) is None
+            else partial(on_visits, served=theirs, shops=trained.shops),
+        )
     report: dict[str, Any] = {
         "users": len(held_out),
         "requests": len(held_out),
@@ -194,6 +215,10 @@ def evaluate_model(
     return report
 
 
+def _windows(features: Path) -> TimeSplit:
+    return TimeSplit.from_json(json.loads((features / "features.json").read_text())["split"])
+
+
 def _lambdamart(samples: Path, contract: Any, seed: int) -> LambdaMart:
     learn = read_samples(samples, contract, "train")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(learn))[:LAMBDAMART_REQUESTS])
@@ -233,12 +258,7 @@ def _bounds(
     if incumbent is not None:
         found["incumbent"] = asdict(incumbent)
     if incumbent is not None and incumbent.compared:
-        found["incumbent"] |= bound("incumbent", metric, confidence, metrics, bootstrap)
-        shared, all_ = (
-            int(np.isfinite(each).sum())
-            for each in (metrics["fused"][metric] - metrics["incumbent"][metric], metrics["fused"][metric])
-        )
-        found["incumbent"] |= {"visits": [shared, all_]} if shared < all_ else {}
+        found["incumbent"] |= incumbent_bound(metric, confidence, metrics, bootstrap)
     return found
 
 

@@ -137,7 +137,7 @@ def _surfaces(surfaces: dict[str, Json]) -> Markup:
             frame.Row(
                 cells=[
                     words.surface(name),
-                    "passed" if one.get("passed") is True else "did not pass",
+                    _of_surface(one),
                     "the model" if answers == "model" else words.method(answers).title,
                     f"{words.method(str(one.get('against'))).title}, {words.metric(str(one.get('metric'))).title}",
                     words.signed(one.get("difference")),
@@ -147,6 +147,12 @@ def _surfaces(surfaces: dict[str, Json]) -> Markup:
         )
     columns = [frame.Column(title=title, numeric=title in titles[-2:]) for title in titles]
     return frame.table("Each surface for itself", columns, rows, show_caption=True)
+
+
+def _of_surface(one: Json) -> str:
+    if one.get("passed") is True:
+        return "passed"
+    return "worse than what serves" if one.get("worse") is True else "did not pass"
 
 
 def not_compared(gate: Json) -> str:

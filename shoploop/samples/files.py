@@ -178,6 +178,14 @@ def count_requests(folder: Path, split: Split) -> int:
         return sum(len(head) for head in heads if head["split"][0].as_py() == split)
 
 
+def read_days(folder: Path, split: Split) -> tuple[int, ...]:
+    """The days on which somebody asks in a split, ascending; empty where there is no such folder."""
+    if not folder.is_dir():
+        return ()
+    days = pl.scan_parquet(folder / REQUESTS).filter(pl.col("split") == split).select(pl.col("day").unique().sort())
+    return tuple(days.collect()["day"].to_list())
+
+
 def _owned(pieces: Iterator[tuple[SampleSet, pa.Table]], group: "Group") -> Iterator[tuple[SampleSet, pa.Table]]:
     """Of each piece the requests that this process owns, with their rows' keys."""
     before = 0

@@ -68,7 +68,7 @@ def write_searches(
     """
     items = pl.read_parquet(data / "items.parquet")
     texts = item_texts(items, log.vocabulary.items)
-    searches, come_from = _searches(data / "searches.parquet", log, texts, windows, seed=seed)
+    searches, come_from = searches_of_run(data / "searches.parquet", log, texts, windows, seed=seed)
     known = log.day_R < windows.evaluation_first
     latest = not is_of_repeats(log.user_R[known], log.item_R[known])
     chosen = choose_searches(requests_of(searches), windows, seed=seed, latest=latest)
@@ -122,10 +122,18 @@ def write_searches(
     return report
 
 
-def _searches(
+def searches_of_run(
     typed: Path, log: PurchaseLog, texts: Sequence[str], windows: TimeSplit, *, seed: int
 ) -> tuple[Searches, str]:
-    """What was searched for, and where that comes from: a shop that begins to collect queries has few at first."""
+    """What was searched for, and where that comes from: a shop that begins to collect queries has few at first.
+
+    Args:
+        typed: The table of searches; without one queries are made of names.
+        log: Purchases.
+        texts: What items are called.
+        windows: Days to learn from and of evaluation.
+        seed: Of the queries that are made.
+    """
     if not typed.is_file():
         return made_searches(log, texts, seed=seed), "made of names"
     searches = searches_of(pl.read_parquet(typed), log)
@@ -176,7 +184,7 @@ def known_searches(
     data: Path, log: PurchaseLog, texts: Sequence[str], windows: TimeSplit, *, seed: int
 ) -> pl.DataFrame:
     """:func:`remembered` of all searches of a ``load_data`` folder, as :func:`write_searches` finds them."""
-    return remembered(_searches(data / "searches.parquet", log, texts, windows, seed=seed)[0], log)
+    return remembered(searches_of_run(data / "searches.parquet", log, texts, windows, seed=seed)[0], log)
 
 
 def remembered(searches: Searches, log: PurchaseLog) -> pl.DataFrame:

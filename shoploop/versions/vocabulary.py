@@ -54,6 +54,22 @@ def on_vocabulary(trained: TrainedModel, vocabulary: Vocabulary) -> TrainedModel
     return replace(trained, model=model.prepare(), catalog=moved, vocabulary=vocabulary, texts=texts)
 
 
+def on_shops(trained: TrainedModel, shops: tuple[str, ...]) -> TrainedModel:
+    """The same model with other codes of shops; of one that it never knew it knows what visits tell, and nothing else."""
+    if trained.shops == shops:
+        return trained
+    old = {shop: code for code, shop in enumerate(trained.shops)}
+    old_of_new = [old.get(shop, -1) for shop in shops]
+    config = trained.model.config
+    assert config.shops is not None, "this model was not trained to choose shops"
+    model = FusedModel(replace(config, shops=replace(config.shops, shops=len(shops))))
+    state = trained.model.state_dict()
+    for name in ("shops.shop.weight", "shops.bias_P"):
+        state[name] = torch.from_numpy(_rows(state[name].numpy(), old_of_new, 0))
+    model.load_state_dict(state)
+    return replace(trained, model=model.prepare(), shops=shops)
+
+
 _TABLES = (
     ("neighbours_IM", "neighbour_weights_IM"),
     ("after_IP", "after_weights_IP"),

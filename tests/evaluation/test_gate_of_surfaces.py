@@ -123,3 +123,58 @@ def test_a_verdict_on_recommendations_alone_says_nothing_of_surfaces():
     found = bounds(GOOD, GOOD)
     del found["surfaces"]
     assert not {"surfaces", "falls_back"} & decide(found, GateSpec()).keys()
+
+
+EQUAL, WORSE = (0.0, -0.001), (-0.02, -0.03)
+
+
+def beside(search, against_it, *, items=GOOD, fallen=(), **told):
+    """Bounds with a version that serves, held against which the new one's search is so."""
+    found = bounds(items, search, serving=dict.fromkeys(fallen, "text"))
+    measured = {"compared": True, "why_not": None} | against("incumbent", against_it)
+    found["surfaces"]["search"]["incumbent"] = None if fallen else measured | told
+    return found
+
+
+def test_a_search_that_is_not_worse_than_the_one_that_serves_passes_as_recommendations_do():
+    verdict = decide(beside(BAD, EQUAL), GateSpec())
+    assert verdict["passed"] and "falls_back" not in verdict
+    assert verdict["surfaces"]["search"]["against"] == "incumbent"
+    assert "Search: ndcg@10 differs from the version that serves by +0.0000" in verdict["reason"]
+    assert "at least -0.0020 was needed" in verdict["reason"]
+
+
+@pytest.mark.parametrize("search", [GOOD, BAD])
+def test_a_search_that_is_shown_to_be_worse_than_the_one_that_serves_keeps_the_version_from_serving(search):
+    verdict = decide(beside(search, WORSE), GateSpec())
+    assert not verdict["passed"] and "falls_back" not in verdict
+    assert verdict["surfaces"]["items"]["passed"] and verdict["surfaces"]["search"]["worse"]
+    assert verdict["reason"].startswith(
+        "Search is worse than the version that serves, so this one does not serve, though recommendations passed."
+    )
+    assert "and less than -0.0100; what serves gives way to nothing that is worse" in verdict["reason"]
+
+
+@pytest.mark.parametrize(("search", "answers"), [(GOOD, "model"), (BAD, "text")])
+def test_a_search_of_which_neither_is_shown_is_judged_as_a_first_one(search, answers):
+    verdict = decide(beside(search, (0.0, -0.02)), GateSpec())
+    assert verdict["passed"]
+    assert (verdict["surfaces"]["search"]["against"], verdict["surfaces"]["search"]["answers"]) == ("memory", answers)
+
+
+def test_beside_a_version_whose_search_falls_back_it_is_judged_as_of_a_first_one():
+    assert decide(beside(GOOD, WORSE, fallen=["search"]), GateSpec())["surfaces"]["search"]["against"] == "memory"
+
+
+def test_why_a_search_was_not_held_against_the_one_that_serves_stands_in_the_reason():
+    found = beside(GOOD, WORSE)
+    found["surfaces"]["search"]["incumbent"] = {"compared": False, "why_not": "It has learned from these days."}
+    verdict = decide(found, GateSpec())
+    assert verdict["passed"]
+    assert "It was not held against the version that serves: It has learned from these days." in verdict["reason"]
+
+
+def test_the_rule_better_lets_a_search_serve_that_is_better_and_always_one_that_is_worse():
+    assert decide(beside(BAD, GOOD, items=GOOD), GateSpec(rule="Better"))["surfaces"]["search"]["passed"]
+    assert not decide(beside(BAD, EQUAL), GateSpec(rule="Better"))["surfaces"]["search"]["passed"]
+    assert decide(beside(BAD, WORSE), GateSpec(rule="Always"))["passed"]

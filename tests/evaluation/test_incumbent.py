@@ -10,7 +10,7 @@ from shop import FIRST, Shop
 from shop.serving import MemoryJoins
 
 from shoploop.evaluation import incumbent
-from shoploop.evaluation.incumbent import Incumbent, compare
+from shoploop.evaluation.incumbent import Incumbent, compare, opened
 from shoploop.evaluation.metrics import NAMES
 from shoploop.evaluation.scoring import model_scores, request_metrics
 from shoploop.features.contract import Contract
@@ -39,7 +39,7 @@ def compared(trained_shop):
     ours = request_metrics(visits, model_scores(model.model, visits)["fused"])
 
     def compare_with(folder, visits=visits, ours=ours):
-        return compare(folder, visits, ours, log, MemoryJoins(log))
+        return compare(opened(folder, visits, log, MemoryJoins(log)), visits, ours)
 
     return compare_with
 
@@ -77,7 +77,7 @@ def test_statistics_of_many_days_are_not_read_at_once(serving, trained_shop, mon
     for at_once in (10**6, len(log.vocabulary)):
         monkeypatch.setattr(incumbent, "ByDay", partial(ByDay, rows_at_once=at_once, rows_kept=at_once))
         joins = MemoryJoins(log)
-        found.append(compare(serving, visits, ours, log, joins)[1])
+        found.append(compare(opened(serving, visits, log, joins), visits, ours)[1])
         days.append(joins.days_at_once)
     (all_days,) = days[0]
     assert days[1] == [1] * all_days and all_days > 1
