@@ -102,7 +102,11 @@ def test_search_serves_by_the_model_and_recommendations_by_the_best_simple_metho
     run_step("evaluate_model", settings={"gate": {}}, inputs=inputs, out=tmp_path / "again")
     again = run_step("gate", settings={"gate": {}}, inputs={"evaluation": tmp_path / "again"}, out=tmp_path / "gate")
     search = again["surfaces"]["search"]
-    assert (search["passed"], search["against"], search["difference"]) == (True, "incumbent", pytest.approx(0, abs=1e-6))
+    assert (search["passed"], search["against"], search["difference"]) == (
+        True,
+        "incumbent",
+        pytest.approx(0, abs=1e-6),
+    )
     assert "Search: ndcg@10 differs from the version that serves by " in again["reason"]
 
 
