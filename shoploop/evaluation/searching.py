@@ -78,8 +78,8 @@ def evaluate_search(
 def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Array]:
     """What needs no training, each one fixed setting, (R,) each.
 
-    ``bm25_popular`` adds half the logarithm of sales; ``words_popular`` takes the share of words, then sales of 28 days;
-    ``words_own`` takes the words, then what the user bought before, then sales; ``memory`` takes what was taken after the
+    ``bm25_popular`` adds half the logarithm of sales; ``words_popular`` takes the share of words, then that of words as they
+    were typed, then sales of 28 days; ``words_own`` has what the user bought before ahead of sales; ``memory`` takes what was taken after the
     same and near spellings, then BM25 and sales.
     """
 
@@ -87,12 +87,12 @@ def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Arr
         return samples.features_RK[:, columns.index(name)].astype(np.float64)
 
     sold = of("item_rate_28")
-    words = np.round(of("search_words"), 3)
+    words = np.round(of("search_words"), 3) + 0.1 * np.round(of("search_typed"), 3)
     return {
         "popular": sold,
         "bm25": of("search_bm25"),
         "bm25_popular": of("search_bm25") + 0.5 * sold,
-        "words_popular": 100 * words + sold,
+        "words_popular": 1000 * words + sold,
         "words_own": 1000 * words + 20 * of("own_days") + sold,
         "memory": 100 * (of("search_same") + of("search_near")) + of("search_bm25") + 0.5 * sold,
     }

@@ -31,6 +31,20 @@ def test_all_items_with_every_word_fit_and_no_other():
     assert fitting("green milk") == []
 
 
+def test_what_has_a_word_as_it_was_typed_is_told_from_what_has_it_with_another_ending():
+    names = Names(["Rose Bowl", "Paper Roses", "Roses and a Rose", "Tea"])
+    assert names.fit("roses").words_I.tolist() == pytest.approx([1, 1, 1, 0])
+    assert names.fit("roses").typed_I.tolist() == pytest.approx([0, 1, 1, 0])
+    assert names.fit("ROSE").typed_I.tolist() == pytest.approx([1, 0, 1, 0])
+    half = names.fit("paper rose")
+    assert half.typed_I[1] == pytest.approx(1 - half.typed_I[0]) and 0 < half.typed_I[0] < 1
+
+
+@pytest.mark.parametrize("query", ["rosse", "ros", "qqqq", ""])
+def test_what_is_read_as_another_word_is_nowhere_as_it_was_typed(query):
+    assert not Names(["Rose Bowl", "Paper Roses"]).fit(query).typed_I.any()
+
+
 def test_a_rare_word_counts_more_than_one_that_many_have():
     fit = NAMES.fit("green milk tea")
     assert fit.words_I[0] > fit.words_I[1] > 0

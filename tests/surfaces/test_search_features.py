@@ -72,6 +72,19 @@ def test_of_items_that_fit_alike_sales_tell():
     assert found["apples"]["fitting"] == pytest.approx(np.log(7))
 
 
+def test_of_items_with_the_words_as_they_were_typed_sales_are_told_apart():
+    names = Names(["sweet"] * (SHOP.items - 2) + ["sweets", "sweets box"])
+    codes = np.arange(SHOP.items, dtype=np.int32)
+    rows = search_features(read("sweets", names, RECALL), codes, ITEMS).tolist()
+    other, *_, first, second = (dict(zip(COLUMNS, row, strict=True)) for row in rows)
+    assert first["words"] == other["words"] == pytest.approx(1)
+    assert (first["typed"], other["typed"]) == (pytest.approx(1), 0)
+    assert (first["typed_ahead"], other["typed_ahead"]) == (pytest.approx(0), pytest.approx(-1))
+    assert first["typed_fitting"] == second["typed_fitting"] == pytest.approx(np.log(3))
+    assert np.exp(first["typed_sold_share_28"]) + np.exp(second["typed_sold_share_28"]) == pytest.approx(1)
+    assert {first["typed_sold_rank_7"], second["typed_sold_rank_7"]} <= {0, pytest.approx(np.log(2))}
+
+
 def test_memory_tells_what_a_name_does_not():
     found = features("bedtime drink")
     assert found["milk"]["same"] == pytest.approx(1) and found["jam"]["same"] == 0

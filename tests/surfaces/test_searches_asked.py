@@ -90,6 +90,14 @@ def test_a_made_query_is_of_words_that_all_its_items_have(made):
             assert set(query) <= set(words(TEXTS[item]))
 
 
+def test_some_made_queries_have_another_ending_than_the_name_and_most_have_the_names_own():
+    texts = [*["ripe tomatoes"] * (SHOP.items // 2), *["tomato"] * (SHOP.items - SHOP.items // 2)]
+    made = made_searches(LOG, texts, seed=0)
+    own = [each.query in texts[each.items[0]].split() for each in requests_of(made) if " " not in each.query]
+    assert 0.05 < 1 - np.mean(own) < 0.5
+    assert set(made.queries) <= {"ripe", "tomato", "tomatoes", "ripe tomato", "ripe tomatoes"}
+
+
 def test_of_names_without_blanks_queries_are_made_of_neighbouring_letters():
     made = made_searches(LOG, ["有机牛奶"] * len(TEXTS), seed=0)
     assert set(made.queries) == {"有机", "机牛", "牛奶", "有机牛", "机牛奶"}

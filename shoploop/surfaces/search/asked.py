@@ -21,6 +21,10 @@ from shoploop.surfaces.search.words import blankless, plain, spelling, stem, wor
 NOBODY = -1
 """Code of a user who is not known."""
 
+OTHERWISE = 0.25
+"""Share of the queries that are made whose words are written with another ending that names have, where there is one: people
+type "tomato" for what a shop calls "tomatoes", and queries that are all as names have them would teach that nobody does."""
+
 SHORTEST_WORD = 3
 """Letters of a word that a query is made of, at least."""
 
@@ -85,9 +89,10 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
     """
     split = [[word for word in dict.fromkeys(plain(text)) if _long_enough(word)] for text in texts]
     have = [frozenset(words(text)) for text in texts]
+    spelt = _endings(split)
     _, first_row = log.baskets()
     ends = np.append(first_row[1:], len(log))
-    random = np.random.default_rng(seed)
+    random, endings = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     order = np.argsort(log.day_R[first_row], kind="stable")
     asked: list[tuple[str, int, int, int]] = []
     for visit in order:
@@ -101,6 +106,8 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
         begin = int(start * max(len(own) - count + 1, 1))
         wanted = own[begin : begin + count]
         right = [int(code) for code in bought if have[code].issuperset(map(stem, wanted))]
+        if endings.random() < OTHERWISE:
+            wanted = [_other(word, spelt[stem(word)], endings) for word in wanted]
         asked += [(written(wanted), code, int(log.day_R[rows.start]), int(log.user_R[rows.start])) for code in right]
     queries = sorted({query for query, _, _, _ in asked})
     place = {query: code for code, query in enumerate(queries)}
@@ -111,6 +118,21 @@ def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searc
         day_E=np.array([day for _, _, day, _ in asked], np.int32),
         user_E=np.array([user for _, _, _, user in asked], np.int32),
     )
+
+
+def _endings(texts: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """How the words of names are spelt, by their stems."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for each in texts:
+        for word in each:
+            found[stem(word)].add(word)
+    return {root: sorted(spelt) for root, spelt in found.items()}
+
+
+def _other(word: str, spelt: Sequence[str], random: np.random.Generator) -> str:
+    """Another spelling of a word, drawn; the word where there is none."""
+    others = [each for each in spelt if each != word]
+    return others[int(random.integers(len(others)))] if others else word
 
 
 def _long_enough(word: str) -> bool:

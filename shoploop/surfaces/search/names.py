@@ -56,6 +56,9 @@ class Fit:
     words_I: Float32
     """Share of the query's words that the name has, each by its rarity."""
 
+    typed_I: Float32
+    """The same of the words as they were typed, with their endings."""
+
     letters_I: Float32
     """Share of the query's pieces of letters that the name has, each by its rarity."""
 
@@ -98,6 +101,8 @@ class Names:
         self._has_WI = indicator([sorted(self._place[word] for word in set(each)) for each in split], len(self.words)).T
         self._has_WI = self._has_WI.tocsr()
         self._spelt = sorted(stems)
+        place = {word: at for at, word in enumerate(self._spelt)}
+        self._typed_VI = indicator([sorted({place[word] for word in each}) for each in typed], len(place)).T.tocsr()
         self._all_spelt = " ".join(self._spelt)  # one text to look for parts of words in
         self._pairs = self._by_letter()
         grams_VG = gram_matrix(self._spelt)
@@ -144,6 +149,10 @@ class Names:
             letter: sorted(sorted(places, key=lambda place: (-names_W[place], place))[:MOST_ENDINGS])
             for letter, places in found.items()
         }
+
+    def _spelt_place(self, word: str) -> int | None:
+        at = bisect_left(self._spelt, word)
+        return at if at < len(self._spelt) and self._spelt[at] == word else None
 
     def _begins(self, word: str) -> bool:
         first = bisect_left(self._spelt, word)
@@ -193,7 +202,7 @@ class Names:
         none_I = np.zeros(len(self), np.float32)
         # a word that no name has counts as much as the rarest
         rarest = float(self.rarity_W.max(initial=1.0))
-        bm25_I, has_I = none_I.copy(), none_I.copy()
+        bm25_I, has_I, typed_I = none_I.copy(), none_I.copy(), none_I.copy()
         weighed: dict[str, float] = {}
         corrected: dict[str, str] = {}
         themselves: set[str] = set()
@@ -212,6 +221,8 @@ class Names:
                 found_I = _sum(rows, places, None, none_I)
                 # of several endings of one word a name needs but one
                 sum_I += np.minimum(found_I, 1.0) * weight if rows is self._has_WI else found_I
+            if (at := self._spelt_place(word)) is not None and places:
+                typed_I[self._typed_VI.indices[self._typed_VI.indptr[at] : self._typed_VI.indptr[at + 1]]] += weight
             if places and not blankless(word) and root not in self._place and not self._begins(word):
                 corrected[root] = self._shown[self.words[places[0]]]
         pieces = sorted(set(grams(spelling(query))))
@@ -221,6 +232,7 @@ class Names:
         return Fit(
             bm25_I=bm25_I,
             words_I=has_I / np.float32(max(sum(weighed.values()), 1e-6)),
+            typed_I=typed_I / np.float32(max(sum(weighed.values()), 1e-6)),
             letters_I=shared_I / np.float32(max(missing, 1e-6)),
             named_I=(shared_I / np.maximum(self._letters_I, 1e-6)).astype(np.float32),
             understood=_understood(query, corrected) if corrected else None,
