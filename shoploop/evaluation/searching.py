@@ -79,8 +79,8 @@ def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Arr
     """What needs no training, each one fixed setting, (R,) each.
 
     ``bm25_popular`` adds half the logarithm of sales; ``words_popular`` takes the share of words, then that of words as they
-    were typed, then sales of 28 days; ``words_own`` has what the user bought before ahead of sales; ``memory`` takes what was taken after the
-    same and near spellings, then BM25 and sales.
+    were typed, then sales of 28 days; ``words_own`` has what the user bought before ahead of sales; ``memory`` takes what was
+    taken after the same and near spellings, then BM25 and sales.
     """
 
     def of(name: str) -> Array:

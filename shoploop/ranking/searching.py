@@ -52,8 +52,8 @@ class Searched:
     """Codes, sorted, each once; empty where no item is called so and nothing was taken after such words."""
 
     def fit_N(self, items: ItemMatrix, history: History) -> Float32:
-        """Scores without a model, (N,): how many of the words the name has, a little more where they are as typed, then what the
-        shopper buys, then what sells."""
+        """Scores without a model, (N,): how many of the words the name has, a little more where they are as typed, then what
+        the shopper buys, then what sells."""
         fit, remembered = self.asked.fit, self.asked.remembered
         own_I = np.bincount(history.items_H, minlength=len(fit.words_I))
         names_N = 8 * fit.words_I + 0.25 * fit.typed_I + 4 * fit.letters_I + 8 * remembered.near_I
