@@ -45,10 +45,6 @@ SEARCH_FEATURES = (
     ),
     ("typed", "share of the query's words that it has as they were typed, with their endings, each by its rarity"),
     ("typed_ahead", "the same less that of the best item"),
-    ("typed_sold_share_7", "its share of what was sold in 7 days among the items that have as many of the words so"),
-    ("typed_sold_share_28", "the same of 28 days"),
-    ("typed_sold_rank_7", "log of its place by sales of 7 days among these"),
-    ("typed_fitting", "log of how many items these are"),
 )
 """Name and what it says, in the order of the columns. What is added goes behind: a version reads as many as it learned of."""
 
@@ -141,10 +137,17 @@ def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Floa
     fit, remembered = asked.fit, asked.remembered
     bm25_N, letters_N = fit.bm25_I[candidates_N], fit.letters_I[candidates_N]
     words_N, typed_N = fit.words_I[candidates_N], fit.typed_I[candidates_N]
+    # those that have as many of the query's words: what a shopper means by a word is most often what sells
     level_I = np.round(fit.words_I * 8).astype(np.int64)
-    # those that have as many as they were typed: who types roses does not want what is called rose as often
-    spelt_I = level_I * 9 + np.round(fit.typed_I * 8).astype(np.int64)
-    sold, spelt_sold = _sold(level_I, items, candidates_N), _sold(spelt_I, items, candidates_N)
+    level_N = level_I[candidates_N]
+    shares, ranks = [], []
+    for window in ("rate_7", "rate_28"):
+        sold_I = items[window].astype(np.float64) + 1e-6
+        total_L = np.bincount(level_I, weights=sold_I)
+        shares.append(np.log(sold_I[candidates_N] / total_L[level_N]))
+        if window == "rate_7":
+            # among all items: a model learns beside candidates that fill, and answers without them
+            ranks.append(np.log1p(_rank(level_I, sold_I, candidates_N)))
     by_words_N = remembered.words_I[candidates_N]
     taken_I = (items["purchases_total"] > 0) | remembered.taken_I
     best_words = float(fit.words_I[taken_I].max(initial=0.0))
@@ -159,7 +162,10 @@ def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Floa
         letters_N,
         letters_N / max(float(fit.letters_I.max(initial=0.0)), 1e-6),
         fit.named_I[candidates_N],
-        *sold,
+        shares[0],
+        shares[1],
+        ranks[0],
+        np.log1p(np.bincount(level_I)[level_N]),
         remembered.same_I[candidates_N],
         remembered.lately_I[candidates_N],
         remembered.near_I[candidates_N],
@@ -175,29 +181,11 @@ def search_features(asked: Read, candidates_N: Int32, items: ItemMatrix) -> Floa
         fit.named_I[candidates_N] - best_named,
         typed_N,
         typed_N - float(fit.typed_I.max(initial=0.0)),
-        *spelt_sold,
     )
     features_NS = np.empty((len(candidates_N), len(SEARCH_FEATURES)), np.float32)
     for place, column in enumerate(columns):
         features_NS[:, place] = column
     return features_NS
-
-
-def _sold(
-    level_I: npt.NDArray[np.int64], items: ItemMatrix, candidates_N: Int32
-) -> tuple[npt.NDArray[np.floating], ...]:
-    """Of each candidate among the items of its level: log shares of what was sold in 7 and in 28 days, log of its place by
-    the former, log of how many items these are. What a shopper means by a word is most often what sells."""
-    level_N = level_I[candidates_N]
-    shares = []
-    for window in ("rate_7", "rate_28"):
-        sold_I = items[window].astype(np.float64) + 1e-6
-        total_L = np.bincount(level_I, weights=sold_I)
-        shares.append(np.log(sold_I[candidates_N] / total_L[level_N]))
-        if window == "rate_7":
-            # among all items: a model learns beside candidates that fill, and answers without them
-            rank_N = np.log1p(_rank(level_I, sold_I, candidates_N))
-    return (*shares, rank_N, np.log1p(np.bincount(level_I)[level_N]))
 
 
 def _rank(
