@@ -97,17 +97,13 @@ def test_search_serves_by_the_model_and_recommendations_by_the_best_simple_metho
     copied = fetch_incumbent(store, "small", made.version, tmp_path / made.version, TRUST)
     assert json.loads((copied / "falls_back.json").read_text()) == falls_back(store, "small", made.version)
 
-    # and holds the new one's search against it: here they are the same
+    # and holds the new one's search against it: here they are the same, but for what is known of items, which is fitted anew
     inputs = {name: folder / name for name in ("data", "features", "samples", "model")} | {"incumbent": copied}
     run_step("evaluate_model", settings={"gate": {}}, inputs=inputs, out=tmp_path / "again")
+    beside = json.loads((tmp_path / "again" / "evaluation.json").read_text())["gate"]["surfaces"]["search"]["incumbent"]
+    assert beside["compared"] and beside["difference"] == pytest.approx(0, abs=0.02)
     again = run_step("gate", settings={"gate": {}}, inputs={"evaluation": tmp_path / "again"}, out=tmp_path / "gate")
-    search = again["surfaces"]["search"]
-    assert (search["passed"], search["against"], search["difference"]) == (
-        True,
-        "incumbent",
-        pytest.approx(0, abs=1e-6),
-    )
-    assert "Search: ndcg@10 differs from the version that serves by " in again["reason"]
+    assert again["surfaces"]["search"]["passed"]
 
 
 def test_its_report_says_which_surface_passed_and_what_answers_on_the_other(run):
