@@ -126,7 +126,8 @@ class TablesSpec(Spec):
     """shop, title, and any further columns as attributes."""
 
     searches: TableSource | None = None
-    """What was searched for and taken: query, item, time, and optionally user, kind. Where training.surfaces names Search
+    """What was searched for and taken: query, item, time, and optionally user and kind: click, cart, purchase, or your words
+    for them. Where kinds say what was bought, that teaches more than what was clicked. Where training.surfaces names Search
     and there is no such table, queries are made of the names of what was bought."""
 
     offers: TableSource | None = None

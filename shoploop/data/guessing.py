@@ -17,6 +17,7 @@ from shoploop.data.column_names import ENDINGS_OF_IDS, NAMES
 from shoploop.data.ends_column import propose_ends
 from shoploop.data.headers import read_with_names
 from shoploop.data.ids import text_of
+from shoploop.data.kinds import PURCHASE, meaning
 from shoploop.data.meanings import read_ends, read_meanings, read_times
 from shoploop.data.overlaps import OVERLAPS, known_share, most_shared
 from shoploop.data.proposals import DESCRIBING, ITEM_COLUMNS, SEARCH_COLUMNS, Guess, Proposal
@@ -154,9 +155,18 @@ def guess_searches(uri: str, events: Guess, given: Mapping[str, str] | None = No
     found = match_columns(columns, SEARCH_COLUMNS, known, headerless=bool(guess.header))
     # whoever has no column of their own is nobody: what looks like ids is no reason here, for text does as well
     guess.found = {role: one for role, one in found.items() if one.sure or role in ("query", "time") or role in known}
+    if "kind" in guess.found and "kind" not in known and not _says_takes(guess.table[guess.found["kind"].columns[0]]):
+        del guess.found["kind"]
     if "time" in guess.found:
         read_times(guess, next(c for c in columns if c.name == guess.found["time"].columns[0]))
     return guess
+
+
+def _says_takes(column: pl.Series) -> bool:
+    """Whether a column says of most rows how something was taken: a device or a page has kinds, too."""
+    words = text_of(column).drop_nulls()
+    known = [word for word in words.unique().to_list() if meaning(word) in ("view", "cart", PURCHASE)]
+    return int(words.is_in(known).sum()) > words.len() / 2
 
 
 def _given(given: Mapping[str, str], columns: Sequence[Column], uri: str) -> dict[str, Proposal]:

@@ -17,6 +17,9 @@ from shoploop.errors import SchemaMismatch, TableEmpty
 
 PURCHASE, RETURN, RATING, UNKNOWN = "purchase", "return", "rating", "unknown"
 
+TAKES = ("click", "cart", PURCHASE)
+"""How something is taken after a search."""
+
 _WORDS = {
     **dict.fromkeys(
         ("purchase", "purchases", "purchased", "buy", "buys", "bought", "order", "orders", "ordered", "sale", "sold",
@@ -48,6 +51,33 @@ def meaning(word: str) -> str | None:
         None for a word that nobody here knows.
     """
     return _WORDS.get(re.sub(r"[\s_.:/-]+", "", word.lower()))
+
+
+def with_takes(searches: pl.DataFrame, loaded: Loaded) -> pl.DataFrame:
+    """Searches whose kinds, where there are any, say how something was taken: click, cart or purchase; null where nobody
+    knows the word.
+
+    Args:
+        searches: Canonical columns that were found, among them perhaps ``kind``.
+        loaded: Notes which words nobody knows.
+    """
+    if "kind" not in searches.columns:
+        return searches
+    words = searches["kind"].drop_nulls().unique().sort().to_list()
+    # what is looked at after a search was clicked on
+    meant = {word: "click" if meaning(word) == "view" else meaning(word) for word in words}
+    strange = [word for word, kind in meant.items() if kind not in TAKES]
+    some = ", ".join(repr(word) for word in strange[:8])
+    loaded.note(
+        "search_kind_unmapped", "searches", int(searches["kind"].is_in(strange).sum()), "changed",
+        f"How these were taken is said in words that are not known here: {some}. They teach what was taken, and not whether "
+        "it was bought. Words that are known: click, cart, purchase, order.", tell=True,
+    )  # fmt: skip
+    known = {word: kind for word, kind in meant.items() if kind in TAKES}
+    kind = (
+        pl.col("kind").replace_strict(known, default=None, return_dtype=pl.String) if known else pl.lit(None, pl.String)
+    )
+    return searches.with_columns(kind=kind)
 
 
 SCALE_STEPS = 101

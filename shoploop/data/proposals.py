@@ -20,7 +20,7 @@ from shoploop.data.searchable import columns_with_words
 EVENT_COLUMNS = ("user", "item", "time", "kind", "rating", "quantity", "price", "shop", "basket", "title", "category",
                  "brand", "image")  # fmt: skip
 ITEM_COLUMNS = ("item", "title", "category", "brand", "price", "image", "ends")
-SEARCH_COLUMNS = ("query", "item", "time", "user")
+SEARCH_COLUMNS = ("query", "item", "time", "user", "kind")
 
 DESCRIBING = column_mapping.ITEM_COLUMNS
 """Columns of a log that describe its items; a table of items says it instead, where there is one."""

@@ -12,7 +12,7 @@ from shoploop.data import fitting
 from shoploop.data.casting import cast
 from shoploop.data.column_mapping import ITEM_COLUMNS, Mapped, note_ignored, open_table, refuse_nested
 from shoploop.data.ids import text_of
-from shoploop.data.kinds import with_kinds
+from shoploop.data.kinds import with_kinds, with_takes
 from shoploop.data.rules import Loaded
 from shoploop.data.searchable import with_words, words_of
 from shoploop.data.zeros import join_without_zeros
@@ -46,7 +46,7 @@ def load(spec: TablesSpec) -> Loaded:
             table = cast(raw, loaded, further=True)
             setattr(loaded, name, with_words(table, raw, source) if isinstance(source, ItemsSource) else table)
     if spec.searches is not None:
-        loaded.searches = cast(open_table("searches", spec.searches), loaded)
+        loaded.searches = with_takes(cast(open_table("searches", spec.searches), loaded), loaded)
         loaded.searches_named = True
     if spec.offers is not None:
         loaded.offers = cast(open_table("offers", spec.offers), loaded)

@@ -4,6 +4,7 @@ Legend: R rows, Q requests.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from shoploop.evaluation.scoring import (
     measured_beside,
     model_scores,
     request_metrics,
+    request_ndcg,
     summary,
 )
 from shoploop.models.fusion import FusedModel
@@ -53,8 +55,8 @@ def evaluate_search(
         incumbent: Measures the version that serves, where its model answers queries.
 
     Returns:
-        ``methods`` and ``comparisons`` as for recommendations, ``queries`` judged, ``alpha``, ``slices``, and the bounds for
-        the ``gate``.
+        ``methods`` and ``comparisons`` as for recommendations, ``queries`` judged, ``alpha``, ``slices``, among them
+        ``bought`` where searches say what was bought and what was only clicked, and the bounds for the ``gate``.
     """
     columns = search_columns(pair_columns)
     held_out = read_samples(folder, columns, "evaluation")
@@ -70,9 +72,33 @@ def evaluate_search(
         metrics["incumbent"] = theirs
         bounds["incumbent"] |= incumbent_bound(asked.metric, asked.confidence, metrics, bootstrap)
     found = compared(held_out, columns, metrics, seed=seed)
+    if (bought := what_was_bought(held_out)) is not None:
+        judged = {name: request_ndcg(bought, values) for name, values in scores.items()}
+        queries = int(np.isfinite(judged["fused"]).sum())
+        found["slices"]["bought"] = {"queries": queries} | {name: mean(values) for name, values in judged.items()}
     if theirs is not None:
         found["methods"]["incumbent"] |= measured_beside(metrics["fused"], theirs, bootstrap)
     return {"queries": len(held_out), "alpha": model.alpha["search"], "gate": bounds} | found
+
+
+def what_was_bought(samples: SampleSet) -> SampleSet | None:
+    """The same queries, where that alone is right which was bought and not only clicked; None where nobody says it. Of what
+    no candidate is nobody says it either."""
+    if samples.weights_R is None or not samples.labels_R.any():
+        return None
+    # what was bought teaches more than what was clicked
+    taught = samples.weights_R[samples.labels_R]
+    if taught.min() > 0.999 * taught.max():
+        return None
+    bought_R = samples.labels_R & (samples.weights_R > 0.999 * taught.max())
+    of_R = np.repeat(np.arange(len(samples)), np.diff(samples.offsets_Q1))
+    counts_Q = np.bincount(of_R[bought_R], minlength=len(samples))
+    return replace(
+        samples,
+        labels_R=bought_R,
+        truth_T=samples.items_R[bought_R],
+        truth_offsets_Q1=np.concatenate([[0], np.cumsum(counts_Q)]).astype(np.int64),
+    )
 
 
 def simple_scores(samples: SampleSet, columns: tuple[str, ...]) -> dict[str, Array]:

@@ -88,4 +88,5 @@ def _slices(slices: dict[str, Json], methods: dict[str, Json]) -> Markup:
 _SLICES = {
     "query_not_seen_before": "Nobody had asked so before",
     "user_not_known": "Of somebody who is not known",
+    "bought": "What was bought, not only clicked",
 }

@@ -13,15 +13,24 @@ from shoploop.errors import TooFewEvents
 from shoploop.features.catalogs import Catalogs
 from shoploop.features.contract import Contract
 from shoploop.features.joins import Joins
-from shoploop.features.log import PurchaseLog
+from shoploop.features.log import Float32, PurchaseLog
 from shoploop.features.repeats import is_of_repeats
 from shoploop.samples.by_day import ByDay
 from shoploop.samples.files import SampleWriter
-from shoploop.samples.sample_set import Sources
+from shoploop.samples.sample_set import SampleSet, Sources
 from shoploop.samples.searching import SearchSources, assemble_searches, search_columns
-from shoploop.surfaces.search.asked import Asked, item_texts, made_searches, requests_of, searches_of
+from shoploop.surfaces.search.asked import (
+    Asked,
+    Bought,
+    bought_after,
+    item_texts,
+    made_searches,
+    requests_of,
+    searches_of,
+)
 from shoploop.surfaces.search.memory import QueryMemory, Searches
 from shoploop.surfaces.search.names import Names
+from shoploop.surfaces.search.words import spelling
 
 SEARCH = "search"
 """Folder of search's part below that of the samples."""
@@ -32,6 +41,13 @@ SEARCHES = "searches.parquet"
 MAX_TRAINING, MAX_VALIDATION, MAX_EVALUATION = 4_000, 400, 2_000
 VALIDATION_SHARE = 0.06
 NEGATIVES = 100
+
+CLICKED = 0.3
+"""What a click teaches beside a purchase, where a shop's searches say which is which: that somebody looked says less of what
+they had in mind."""
+
+ENOUGH_OF_EACH = 100
+"""Searches after which something was bought, and after which it was not, from which on they are told apart."""
 
 ENOUGH_TYPED = 100
 """Searches in the days to learn from, below which queries that are made of names are learned from beside them."""
@@ -61,7 +77,8 @@ def write_searches(
         seed: Of all draws.
 
     Returns:
-        Where queries come from, queries and rows by split, and how much of what was taken the candidates reach.
+        Where queries come from, queries and rows by split, and how much of what was taken the candidates reach; ``bought``,
+        how often something was bought, where that teaches more than what was clicked.
 
     Raises:
         TooFewEvents: there are too few queries to learn from or to evaluate on.
@@ -91,6 +108,9 @@ def write_searches(
     folder.mkdir(parents=True, exist_ok=True)
     remembered(searches, log).write_parquet(folder / SEARCHES, compression="zstd")
     report: dict[str, Any] = {"queries": come_from, "splits": {}}
+    bought = _bought(data / "searches.parquet", log) if come_from == "typed" else None
+    if bought is not None:
+        report["bought"] = len(bought)
     with SampleWriter(folder, search_columns(contract.pair_features), log) as writer:
         for split, asked in chosen.items():
             users = joins.users([log.users[a.user] if a.user >= 0 else "" for a in asked], [a.day for a in asked])
@@ -109,7 +129,7 @@ def write_searches(
                     part = part.with_candidates()
                     if not len(part):
                         continue
-                writer.write(part, split)
+                writer.write(part, split, None if bought is None else graded(part, bought))
                 requests += len(part)
                 rows += len(part.items_R)
                 found += int(part.labels_R.sum())
@@ -143,6 +163,28 @@ def searches_of_run(
     if learned >= ENOUGH_TYPED and judged >= FEWEST_EVALUATION:
         return searches, "typed"
     return searches.joined(made_searches(log, texts, seed=seed)), "typed and made of names"
+
+
+def _bought(typed: Path, log: PurchaseLog) -> Bought | None:
+    """What was bought after searches, where that is said of enough of them."""
+    table = pl.read_parquet(typed)
+    purchases = int((table["kind"] == "purchase").sum())
+    others = int(table["kind"].is_in(["click", "cart"]).sum())
+    return bought_after(table, log) if min(purchases, others) >= ENOUGH_OF_EACH else None
+
+
+def graded(part: SampleSet, bought: Bought) -> Float32:
+    """What each taken row teaches, (R,): 1 where it was bought after the search, :data:`CLICKED` where it was not; NaN where
+    nothing was taken. Of two strangers with the same query on one day nobody knows which of them bought."""
+    assert part.queries is not None, "a search has a query"
+    taken = np.flatnonzero(part.labels_R)
+    found_R = np.full(len(part.labels_R), np.nan, np.float32)
+    spelt = [spelling(query) for query in part.queries]
+    of_taken = np.searchsorted(part.offsets_Q1, taken, side="right") - 1
+    for row, q in zip(taken.tolist(), of_taken.tolist(), strict=True):
+        key = (int(part.users_Q[q]), int(part.days_Q[q]), spelt[q], int(part.items_R[row]))
+        found_R[row] = 1.0 if key in bought else CLICKED
+    return found_R
 
 
 def choose_searches(

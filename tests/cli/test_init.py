@@ -109,6 +109,14 @@ def test_what_was_typed_is_found_by_other_peoples_names_of_it(init, column):
     assert tables.searches.columns["query"] == column
 
 
+@pytest.mark.parametrize(("words", "found"), [(("click", "order"), True), (("mobile", "desktop"), False)])
+def test_init_finds_the_column_that_says_how_something_was_taken_and_takes_no_other_for_it(init, words, found):
+    rows = "".join(f"sahcen {n % 3},s{n % 5},2024-02-0{1 + n % 9},{words[n % 2]}\n" for n in range(30))
+    Path("typed.csv").write_text(f"query,item,time,action\n{rows}")
+    tables, _, _ = init(LOG, searches="typed.csv", answers={})
+    assert tables.searches.columns.get("kind") == ("action" if found else None)
+
+
 def test_that_the_next_shop_can_be_learned_is_said_where_a_log_has_several(init):
     for shops, said in ((1, False), (3, True)):
         rows = "".join(f"c{n % 7};s{n % 5};0{1 + n % 9}.02.2024 09:26;Filiale {n % shops}\n" for n in range(30))

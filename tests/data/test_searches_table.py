@@ -145,3 +145,23 @@ def test_collected_searches_of_other_days_stop_no_run():
     )
     assert "searches" not in complete(loaded)
     assert [rule.rows for rule in loaded.rules if rule.name == "searches_outside_interactions"] == [1]
+
+
+def test_how_something_was_taken_is_said_in_the_words_of_others(load, tables):
+    found = load(
+        """query,item,time,kind
+        tea,tea,2024-05-02,Order
+        tea,tea,2024-05-03,product_viewed
+        tea,tea,2024-05-04,add_to_cart
+        tea,tea,2024-05-05,mobile
+        tea,tea,2024-05-06,"""
+    )["searches"]
+    assert found["kind"].to_list() == ["purchase", "click", "cart", None, None]
+    assert tables.rules()["search_kind_unmapped"] == 1
+    assert "'mobile'" in tables.rule("search_kind_unmapped")["why"]
+
+
+def test_where_no_word_says_how_something_was_taken_none_is_made_up(load, tables):
+    found = load("query,item,time,kind\ntea,tea,2024-05-02,desktop\nmilk,milk,2024-05-03,mobile")["searches"]
+    assert found["kind"].to_list() == [None, None]
+    assert tables.rules()["search_kind_unmapped"] == 2

@@ -9,8 +9,8 @@ from shop import FIRST, SALTY, SWEET, Shop
 from shop.searches import COLUMNS, answers, sources, typed
 
 from shoploop.evaluation.metrics import NAMES
-from shoploop.evaluation.scoring import request_metrics
-from shoploop.evaluation.searching import compared, evaluate_search, simple_scores
+from shoploop.evaluation.scoring import request_metrics, request_ndcg
+from shoploop.evaluation.searching import compared, evaluate_search, simple_scores, what_was_bought
 from shoploop.features.contract import Contract
 from shoploop.models.fusion import PARTS
 from shoploop.samples.search_step import SEARCH
@@ -44,6 +44,20 @@ def test_what_a_simple_score_can_tell_it_tells(asked):
     assert ndcg(asked, "words_own")[0] == 1 > ndcg(asked, "words_popular")[0]
     assert ndcg(asked, "bm25")[1] == ndcg(asked, "words_popular")[1] == 1
     assert ndcg(asked, "memory")[2] == 1 > ndcg(asked, "popular")[2]
+
+
+def test_what_was_bought_is_judged_apart_from_what_was_only_clicked(asked):
+    assert what_was_bought(asked) is None  # nobody says it
+    weights_R = np.ones(len(asked.labels_R), np.float32)
+    assert what_was_bought(replace(asked, weights_R=weights_R)) is None  # or it is all the same
+    first, second, *_ = np.flatnonzero(asked.labels_R)
+    weights_R[asked.labels_R] = 0.3
+    weights_R[second] = 1.0
+    found = what_was_bought(replace(asked, weights_R=weights_R))
+    assert [found.truth(q).tolist() for q in range(len(found))] == [[], [SWEET.index("milk")], [], []]
+    assert found.labels_R.sum() == 1 and found.labels_R[second] and not found.labels_R[first]
+    ndcg = request_ndcg(found, simple_scores(found, COLUMNS)["bm25"])
+    assert ndcg[1] == 1 and np.isnan(ndcg[[0, 2, 3]]).all()
 
 
 def test_slices_are_of_queries_that_nobody_asked_before_and_of_users_who_are_not_known(asked):

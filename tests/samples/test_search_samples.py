@@ -15,7 +15,15 @@ from shoploop.data.splits import TimeSplit
 from shoploop.errors import TooFewEvents
 from shoploop.features.contract import Contract
 from shoploop.samples.files import SampleWriter, read_samples
-from shoploop.samples.search_step import NEGATIVES, SEARCH, SEARCHES, choose_searches, write_searches
+from shoploop.samples.search_step import (
+    CLICKED,
+    NEGATIVES,
+    SEARCH,
+    SEARCHES,
+    choose_searches,
+    graded,
+    write_searches,
+)
 from shoploop.samples.searching import search_columns
 from shoploop.samples.step import build_samples
 from shoploop.surfaces.search.asked import NOBODY, Asked, requests_of, searches_of
@@ -186,6 +194,45 @@ def test_with_a_table_queries_are_those_typed_and_it_is_said(folders):
     assert report["queries"] == "typed"
     assert "bedtime drink" in read_samples(folders / "samples" / SEARCH, COLUMNS, "train").queries
     json.dumps(report)
+
+
+@pytest.fixture
+def half_bought(folders):
+    """The searches' table where every other shopper only clicks."""
+    clicks = pl.col("user").is_in(["ann", "cid", "eve", "gus", "ida", "kim", "max", "oda"])
+    table = typed(SHOP).with_columns(
+        kind=pl.when(clicks | (pl.col("kind") == "click")).then(pl.lit("click")).otherwise("kind")
+    )
+    table.write_parquet(folders / "data" / "searches.parquet")
+    return folders
+
+
+def test_what_was_bought_after_a_query_teaches_more_than_what_was_clicked(half_bought):
+    report = written(half_bought)
+    assert report["bought"] > 100
+    for split in ("train", "evaluation"):
+        samples = read_samples(half_bought / "samples" / SEARCH, COLUMNS, split)
+        of_R = samples.users_Q[np.repeat(np.arange(len(samples)), np.diff(samples.offsets_Q1))]
+        known = samples.labels_R & (of_R != NOBODY)
+        clicked = known & (of_R % 2 == 0)
+        ratio = samples.weights_R[clicked].max() / samples.weights_R[known & ~clicked].min()
+        assert ratio == pytest.approx(CLICKED)
+        assert samples.weights_R[samples.labels_R].mean() == pytest.approx(1, rel=1e-5)
+        assert (samples.weights_R[~samples.labels_R] == 1).all()
+
+
+def test_what_was_both_clicked_and_bought_counts_as_bought(known):
+    samples = answers([asks("sweet", MILK, APPLES), asks("SWEETS", MILK, user=BOB)], known)
+    day = FIRST + 54
+    taught_R = graded(samples, frozenset({(ANN, day, "sweet", MILK), (BOB, day, "tea", MILK)}))
+    found = [dict(zip(samples.items_R[rows], taught_R[rows], strict=True)) for rows in map(samples.rows, range(2))]
+    assert (found[0][MILK], found[0][APPLES], found[1][MILK]) == (1, pytest.approx(CLICKED), pytest.approx(CLICKED))
+    assert np.isnan(taught_R[~samples.labels_R]).all()
+
+
+def test_where_few_searches_say_what_was_only_clicked_all_that_was_taken_teaches_alike(folders):
+    write_search_folder(folders, SHOP)  # with six clicks
+    assert read_samples(folders / "samples" / SEARCH, COLUMNS, "train").weights_R is None
 
 
 def test_the_same_seed_writes_the_same_bytes(searching_shop, folders):

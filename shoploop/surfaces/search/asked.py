@@ -79,6 +79,22 @@ def searches_of(table: pl.DataFrame, log: PurchaseLog) -> Searches:
     )
 
 
+Bought = frozenset[tuple[int, int, str, int]]
+"""Who (a code in the log), on which day, after which spelling, bought which item (its code)."""
+
+
+def bought_after(table: pl.DataFrame, log: PurchaseLog) -> Bought:
+    """Of the searches of a canonical table those after which the item was bought.
+
+    Args:
+        table: As of :func:`searches_of`, with ``kind``.
+        log: Gives users and vocabulary.
+    """
+    bought = searches_of(table.filter(pl.col("kind") == "purchase"), log)
+    spelt = [spelling(query) for query in bought.queries]
+    return frozenset((user, day, spelt[query], item) for query, item, day, user in _rows(bought))
+
+
 def made_searches(log: PurchaseLog, texts: Sequence[str], *, seed: int) -> Searches:
     """A query for each visit that has a named item.
 
